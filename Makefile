@@ -1,0 +1,66 @@
+# Everything that is needed to build, run and test evenkeel. `make help` lists the targets.
+
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+# Statically linked: one file that runs on any Linux, and in an empty image. The explicit target keeps the flag away
+# from procedural macros, which it would break.
+export RUSTFLAGS := -C target-feature=+crt-static
+CARGO := cargo
+FLAGS := --locked --target $(HOST)
+BUILT := target/$(HOST)/release
+EVENKEEL := target/release/evenkeel
+FKS_STATE := $(if $(filter 0,$(shell id -u)),/var/lib/evenkeel-fks,$(HOME)/.local/state/evenkeel-fks)
+
+.PHONY: help run down fks fks-down build image engine test fmt lint unit bench clean toolchain
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: build engine image ## build everything, find or install Docker, run the controller over manifests/
+	@$(EVENKEEL) resume --all >/dev/null
+	@exec $(EVENKEEL) run --manifests manifests
+
+down: build ## remove what `make run` started; volumes are kept
+	@$(EVENKEEL) down --manifests manifests reports shop
+
+fks: build engine image ## run the fleet of examples/fks
+	@$(EVENKEEL) resume --all --state $(FKS_STATE) --manifests examples/fks/manifests >/dev/null
+	@exec $(EVENKEEL) run --manifests examples/fks/manifests --config examples/fks/evenkeel.yaml --state $(FKS_STATE)
+
+fks-down: build ## remove the fleet
+	@$(EVENKEEL) down --manifests examples/fks/manifests --config examples/fks/evenkeel.yaml --state $(FKS_STATE) fks
+
+build: toolchain ## build both programs in release mode, into target/release
+	@$(CARGO) build --release $(FLAGS) --bins
+	@mkdir -p target/release
+	@for name in evenkeel demo-service; do \
+	  cmp -s $(BUILT)/$$name target/release/$$name || cp -f $(BUILT)/$$name target/release/$$name; done
+
+image: build ## import the demo image from the program just built
+	@deploy/demo-image target/release/demo-service
+
+engine: build ## find a Docker Engine; as root on a machine with apt, install one where there is none
+	@deploy/ensure-engine $(EVENKEEL)
+
+test: toolchain fmt lint unit ## formatting, lints, unit, integration and Engine tests
+
+fmt:
+	$(CARGO) fmt --check
+
+lint:
+	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
+
+unit:
+	$(CARGO) test $(FLAGS)
+
+bench: build image ## measure against bare API calls; see benches/README.md
+	@$(CARGO) build --release $(FLAGS) --example floor
+	$(CARGO) bench $(FLAGS) --bench engine -- --floor $(BUILT)/examples/floor --evenkeel $(EVENKEEL) all
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+toolchain:
+	@command -v cargo >/dev/null && [ -n "$(HOST)" ] || { \
+	  echo "make: a Rust toolchain is needed (cargo, rustc): https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "make: a C linker is needed: apt-get install gcc libc6-dev" >&2; exit 1; }

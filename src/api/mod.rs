@@ -1,0 +1,69 @@
+//! The read-only HTTP API over what control publishes.
+
+mod error;
+mod events;
+mod health;
+mod projects;
+mod services;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+pub use error::ApiError;
+
+use crate::control::Handle;
+use crate::telemetry::Metrics;
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The way to control.
+    pub control: Handle,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// All routes.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/api/projects", get(projects::list))
+        .route("/api/projects/{project}", get(projects::one))
+        .route("/api/projects/{project}/plan", get(projects::plan))
+        .route("/api/services", get(services::list))
+        .route("/api/services/{id}", get(services::one))
+        .route("/api/events", get(events::list))
+        .route("/metrics", get(metrics))
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(middleware::from_fn_with_state(state.clone(), count))
+        .with_state(state)
+}
+
+async fn metrics(State(state): State<ApiState>) -> Response {
+    let text = state.metrics.render(&state.control.snapshot());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Counts requests by route template, never by raw path.
+async fn count(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    // A method can be any word: only known ones become labels.
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let began = Instant::now();
+    let response = next.run(request).await;
+    state.metrics.request(&method, &route, response.status().as_u16(), began.elapsed());
+    response
+}

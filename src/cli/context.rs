@@ -1,0 +1,161 @@
+//! What verbs work with: settings, folders, the engine, the loop.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Common;
+use crate::control::ledger::Store;
+use crate::control::lock::Lock;
+use crate::control::publish::Observer;
+use crate::control::watch::{WatchOptions, watch};
+use crate::control::{Clock, Controller, Handle, Options, SystemClock};
+use crate::engine::docker::{Address, DockerEngine};
+use crate::engine::{EngineError, EngineRead};
+use crate::settings::Settings;
+
+/// Settings with the arguments over them.
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) state: PathBuf,
+    take_over: bool,
+}
+
+/// The manifests a verb is about.
+pub(super) struct Scope {
+    pub(super) root: PathBuf,
+    /// One manifest of several.
+    pub(super) single: bool,
+}
+
+/// A loop that runs beside the verb.
+pub(super) struct Running {
+    pub(super) handle: Handle,
+    tasks: Vec<JoinHandle<()>>,
+    control: JoinHandle<()>,
+    _lock: Lock,
+}
+
+impl Context {
+    pub(super) fn new(common: &Common, environment: BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let mut settings = Settings::load(common.config.as_deref(), &environment)?;
+        if let Some(path) = &common.manifests {
+            settings.manifests.path.clone_from(path);
+        }
+        if let Some(url) = &common.engine {
+            settings.engine.url = Some(url.clone());
+        }
+        if let Some(dir) = &common.state {
+            settings.state.dir = Some(dir.clone());
+        }
+        let state = settings.state_dir(&environment);
+        let state = std::path::absolute(&state).unwrap_or(state);
+        let take_over = common.take_over || settings.reconcile.take_over;
+        Ok(Self { settings, environment, state, take_over })
+    }
+
+    /// The manifests: the path that was named, else the directory of the settings. It need not be there.
+    pub(super) fn scope(&self, path: Option<&Path>) -> Scope {
+        let root = path.unwrap_or(&self.settings.manifests.path);
+        let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let root = absolute.canonicalize().unwrap_or(absolute);
+        let found = crate::manifest::source::discover(&root);
+        let single = path.is_some() && found.is_ok_and(|f| matches!(f.as_slice(), [one] if one.path == root));
+        Scope { root, single }
+    }
+
+    pub(super) fn watch_options(&self, scope: &Scope) -> WatchOptions {
+        WatchOptions {
+            root: scope.root.clone(),
+            environment: self.environment.clone(),
+            events: self.settings.manifests.watch,
+            rescan: self.settings.manifests.rescan.0,
+        }
+    }
+
+    pub(super) fn address(&self) -> anyhow::Result<Address> {
+        Ok(Address::find(self.settings.engine.url.as_deref(), &self.environment)?)
+    }
+
+    /// The engine, which answers.
+    pub(super) async fn engine(&self) -> anyhow::Result<(DockerEngine, String)> {
+        let address = self.address()?;
+        let engine = DockerEngine::new(&address)?;
+        engine.info().await?;
+        Ok((engine, address.to_string()))
+    }
+
+    pub(super) fn recovery(&self) -> crate::decide::RecoveryPolicy {
+        self.settings.recovery_policy()
+    }
+
+    pub(super) fn take_over(&self) -> bool {
+        self.take_over
+    }
+
+    /// Takes the lock and starts the loop with its watcher and its socket. `asked_only`: nothing is done but what an
+    /// operation asks for.
+    pub(super) fn start(
+        &self,
+        verb: &str,
+        scope: &Scope,
+        engine: DockerEngine,
+        address: String,
+        observer: Arc<dyn Observer>,
+        asked_only: bool,
+    ) -> anyhow::Result<Running> {
+        let store = Store::open(&self.state)?;
+        let lock = Lock::take(&self.state, &format!("`evenkeel {verb}` (pid {})", std::process::id()))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let options = Options {
+            root: scope.root.clone(),
+            single: scope.single,
+            asked_only,
+            parallel: self.settings.reconcile.parallel,
+            start_delay: self.settings.reconcile.start_delay.0,
+            resync: self.settings.reconcile.resync.0,
+            take_over: self.take_over,
+            recovery: self.recovery(),
+            address,
+        };
+        let (readings, asked) = mpsc::unbounded_channel();
+        let (controller, handle) =
+            Controller::new(options, Arc::new(engine), store, Arc::clone(&clock), observer, readings)?;
+        let socket = crate::control::socket::serve(&self.state, handle.clone())
+            .with_context(|| format!("cannot make the control socket in {}", self.state.display()))?;
+        let sink = handle.clone();
+        let watcher = tokio::spawn(watch(self.watch_options(scope), clock, asked, move |r| sink.reading(r)));
+        let control = tokio::spawn(controller.run());
+        Ok(Running { handle, tasks: vec![socket, watcher], control, _lock: lock })
+    }
+}
+
+impl Running {
+    /// Ends the loop: running steps are finished, the ledger is written.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.handle.shut_down();
+        let ended = self.control.await;
+        for task in self.tasks {
+            task.abort();
+        }
+        ended.context("the control loop broke off")
+    }
+
+    /// Whether the loop has ended by itself.
+    pub(super) fn has_ended(&self) -> bool {
+        self.control.is_finished()
+    }
+}
+
+/// The one line that says what to do about an engine that cannot be spoken to.
+pub(super) fn refuse_for_good(error: &EngineError) -> anyhow::Result<()> {
+    match error {
+        EngineError::Unreachable { reason, .. } if reason.starts_with("no permission") => bail!("{error}"),
+        _ => Ok(()),
+    }
+}

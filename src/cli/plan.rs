@@ -1,0 +1,61 @@
+//! `evenkeel plan`: what would be done, in order, and why.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Ended;
+use super::context::Context;
+use super::validate::{Format, print_diagnostics};
+use crate::control::SystemClock;
+use crate::control::offline::{Survey, SurveyOptions, survey};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A manifest or a directory of them [default: the manifests directory]
+    path: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub(super) async fn look(context: &Context, path: Option<&std::path::Path>) -> anyhow::Result<Survey> {
+    let (engine, address) = context.engine().await?;
+    let scope = context.scope(path);
+    let watch = context.watch_options(&scope);
+    let recovery = context.recovery();
+    let options = SurveyOptions {
+        watch: &watch,
+        single: scope.single,
+        state: &context.state,
+        recovery: &recovery,
+        take_over: context.take_over(),
+        address,
+    };
+    Ok(survey(&engine, &SystemClock, &options).await?)
+}
+
+pub(super) async fn plan(context: &Context, arguments: &Arguments) -> Ended {
+    let survey = look(context, arguments.path.as_deref()).await?;
+    let changes = survey.plans.iter().any(|p| !p.is_empty());
+    match arguments.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&survey.plans)?),
+        Format::Text => {
+            print_diagnostics(&survey.diagnostics);
+            if let Some(guard) = &survey.guard {
+                eprintln!("guard: {guard}; they stay until `evenkeel confirm`\n");
+            }
+            for plan in &survey.plans {
+                if plan.is_empty() && plan.waiting.is_empty() {
+                    println!("{}: nothing to do", plan.project);
+                } else {
+                    print!("{}:\n{plan}", plan.project);
+                }
+            }
+        }
+    }
+    Ok(ExitCode::from(match (survey.has_errors(), changes) {
+        (true, _) => 1,
+        (false, true) => 2,
+        (false, false) => 0,
+    }))
+}

@@ -1,0 +1,147 @@
+//! `evenkeel status`: how everything is.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Value, json};
+
+use super::Ended;
+use super::context::Context;
+use super::plan::look;
+use super::validate::Format;
+use crate::control::{Operation, socket};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only this project or service
+    id: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub(super) async fn status(context: &Context, arguments: &Arguments) -> Ended {
+    let mut status = match socket::ask(&context.state, &Operation::Status).await? {
+        Some(answer) => answer?,
+        None => {
+            let survey = look(context, None).await?;
+            json!({
+                "engine": survey.engine,
+                "guard": survey.guard,
+                "issues": ["no controller is running: `evenkeel run`"],
+                "projects": survey.projects,
+            })
+        }
+    };
+    if let Some(id) = &arguments.id {
+        keep_only(&mut status, id)?;
+    }
+    match arguments.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Format::Text => print(&status),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Leaves one project, or one service of one project.
+fn keep_only(status: &mut Value, id: &str) -> anyhow::Result<()> {
+    let projects = list(status, "projects").to_vec();
+    if let Some(project) = projects.iter().find(|p| text(p, "name") == id) {
+        status["projects"] = json!([project]);
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for project in &projects {
+        let services = project.get("services").and_then(Value::as_object);
+        for (name, service) in services.into_iter().flatten() {
+            if name == id || text(service, "id") == id {
+                let mut only = project.clone();
+                only["services"] = json!({ name: service });
+                found.push(only);
+            }
+        }
+    }
+    match found.len() {
+        0 => bail!("there is no project or service `{id}`"),
+        1 => {
+            status["projects"] = json!(found);
+            Ok(())
+        }
+        _ => {
+            let names: Vec<_> = found.iter().map(|p| format!("{}.{id}", text(p, "name"))).collect();
+            bail!("`{id}` names several services; write one of {}", names.join(", "))
+        }
+    }
+}
+
+fn print(status: &Value) {
+    let engine = &status["engine"];
+    if engine["up"] == json!(true) {
+        println!("engine  {} at {}", text(engine, "version"), text(engine, "address"));
+    } else {
+        println!("engine  DOWN: {}", text(engine, "error"));
+    }
+    if let Some(guard) = status["guard"].as_str() {
+        println!("guard   {guard}; nothing is removed until `evenkeel confirm`");
+    }
+    for issue in list(status, "issues") {
+        println!("note    {}", issue.as_str().unwrap_or_default());
+    }
+    for project in list(status, "projects") {
+        let revision: String = text(project, "revision").chars().take(12).collect();
+        println!("\n{}  {}  {revision}", text(project, "name"), text(project, "state"));
+        let mut table = Table::new();
+        table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        for (name, service) in project["services"].as_object().into_iter().flatten() {
+            let restarts = service["restarts"].as_u64().unwrap_or(0);
+            let restarts = if restarts > 0 { format!("{restarts} restarts") } else { String::new() };
+            let containers: Vec<_> = list(service, "containers").iter().map(|c| text(c, "name")).collect();
+            table.add_row([format!("  {name}"), text(service, "summary").to_owned(), restarts, containers.join(" ")]);
+        }
+        println!("{table}");
+        for waiting in list(project, "waiting") {
+            if let Some(words) = waiting_words(waiting) {
+                println!("  waits: {words}");
+            }
+        }
+        for (subject, error) in project["failures"].as_object().into_iter().flatten() {
+            println!("  failed: {subject}: {}", error.as_str().unwrap_or_default());
+        }
+        for diagnostic in list(project, "diagnostics") {
+            let place = &diagnostic["place"];
+            println!(
+                "  {}: {}:{}:{}: {}",
+                text(diagnostic, "severity"),
+                text(place, "file"),
+                place["line"],
+                place["col"],
+                text(diagnostic, "message")
+            );
+        }
+    }
+}
+
+/// What of the waiting is not in a service's own line.
+fn waiting_words(waiting: &Value) -> Option<String> {
+    match (text(waiting, "on"), waiting.get("service")) {
+        ("project", _) => Some(format!("project {}: {}", text(waiting, "project"), text(waiting, "because"))),
+        ("external", _) => Some(format!("external {}, which does not exist", text(waiting, "what"))),
+        ("guard", _) => Some("`evenkeel confirm`".into()),
+        ("suspended", None) => Some("`evenkeel resume`".into()),
+        ("other_instance", _) => {
+            Some(format!("`--take-over`: made by the evenkeel instance {}", text(waiting, "instance")))
+        }
+        ("backoff", _) => Some(format!("the next attempt at {}", text(waiting, "until"))),
+        _ => None,
+    }
+}

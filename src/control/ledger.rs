@@ -1,0 +1,229 @@
+//! The ledger on disk: one folder a project, each file replaced as a whole and synced, readable by its owner only.
+//!
+//! ```text
+//! STATE/instance                       who we are
+//! STATE/host.json                      what is remembered of the host
+//! STATE/projects/NAME/ledger.json      attempts, backoff, completions, marks
+//! STATE/projects/NAME/last-good.json   the revision in force
+//! ```
+//! The revision is a file of its own, because it is large and the ledger is written before every step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::model::ledger::{HostLedger, ProjectLedger};
+use crate::model::{InstanceId, Project, ProjectName};
+
+/// Why the ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The system's word.
+    #[error("the state folder cannot be used: {}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody wrote into it, or another version did.
+    #[error("{} is not readable as a ledger: {reason}; move it away to begin anew", path.display())]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The ledger's folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// What is remembered of one project.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// The ledger.
+    pub ledger: ProjectLedger,
+    /// The revision in force.
+    pub last_good: Option<Arc<Project>>,
+}
+
+impl Store {
+    /// Opens the folder, making it where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        let store = Self { folder: folder.to_owned() };
+        store.make_folder(&folder.join("projects"))?;
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Who we are: made on first use.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn instance(&self) -> Result<InstanceId, LedgerError> {
+        let path = self.folder.join("instance");
+        match fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => Ok(InstanceId::trusted(text.trim())),
+            Ok(_) => self.new_instance(&path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.new_instance(&path),
+            Err(source) => Err(LedgerError::Io { path, source }),
+        }
+    }
+
+    fn new_instance(&self, path: &Path) -> Result<InstanceId, LedgerError> {
+        let instance = uuid::Uuid::new_v4().simple().to_string();
+        write(path, instance.as_bytes())?;
+        Ok(InstanceId::trusted(instance))
+    }
+
+    /// What is remembered of the host.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn host(&self) -> Result<HostLedger, LedgerError> {
+        Ok(read(&self.folder.join("host.json"))?.unwrap_or_default())
+    }
+
+    /// Remembers the host.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_host(&self, host: &HostLedger) -> Result<(), LedgerError> {
+        save(&self.folder.join("host.json"), host)
+    }
+
+    /// Everything that is remembered.
+    ///
+    /// # Errors
+    /// When a file cannot be read: nothing may be decided then.
+    pub fn projects(&self) -> Result<BTreeMap<ProjectName, Remembered>, LedgerError> {
+        let folder = self.folder.join("projects");
+        let io = |source| LedgerError::Io { path: folder.clone(), source };
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(&folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let Some(name) = entry.file_name().to_str().and_then(|n| ProjectName::parse(n).ok()) else { continue };
+            let Some(ledger) = read(&entry.path().join("ledger.json"))? else { continue };
+            let last_good = read(&entry.path().join("last-good.json"))?.map(Arc::new);
+            found.insert(name, Remembered { ledger, last_good });
+        }
+        Ok(found)
+    }
+
+    /// Remembers a project; returns when it is on the disk.
+    ///
+    /// # Errors
+    /// When the file cannot be written: then no step may run.
+    pub fn save(&self, name: &ProjectName, ledger: &ProjectLedger) -> Result<(), LedgerError> {
+        let folder = self.folder.join("projects").join(name.as_str());
+        self.make_folder(&folder)?;
+        save(&folder.join("ledger.json"), ledger)
+    }
+
+    /// Remembers the revision in force.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_last_good(&self, name: &ProjectName, project: &Project) -> Result<(), LedgerError> {
+        let folder = self.folder.join("projects").join(name.as_str());
+        self.make_folder(&folder)?;
+        save(&folder.join("last-good.json"), project)
+    }
+
+    /// Forgets a project of which nothing is left.
+    ///
+    /// # Errors
+    /// When the folder cannot be removed.
+    pub fn forget(&self, name: &ProjectName) -> Result<(), LedgerError> {
+        let path = self.folder.join("projects").join(name.as_str());
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LedgerError::Io { path, source: error }),
+            _ => Ok(()),
+        }
+    }
+
+    fn make_folder(&self, path: &Path) -> Result<(), LedgerError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|source| LedgerError::Io { path: path.to_owned(), source })
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LedgerError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| LedgerError::Corrupt { path: path.to_owned(), reason: e.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LedgerError::Io { path: path.to_owned(), source }),
+    }
+}
+
+fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), LedgerError> {
+    let json =
+        serde_json::to_vec(value).map_err(|e| LedgerError::Corrupt { path: path.to_owned(), reason: e.to_string() })?;
+    write(path, &json)
+}
+
+/// Replaces a file as a whole; it and its folder are on the disk afterwards.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
+    let io = |source| LedgerError::Io { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+        .map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.as_file().sync_data().map_err(io)?;
+    file.persist(path).map_err(|e| io(e.error))?;
+    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_read_back_and_only_its_owner_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("state")).unwrap();
+        let name = ProjectName::parse("shop").unwrap();
+        let ledger = ProjectLedger { suspended: true, root: "/m".into(), ..ProjectLedger::default() };
+        store.save(&name, &ledger).unwrap();
+        assert_eq!(store.projects().unwrap()[&name].ledger, ledger);
+        let path = dir.path().join("state/projects/shop/ledger.json");
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(store.instance().unwrap(), store.instance().unwrap());
+        store.forget(&name).unwrap();
+        assert!(store.projects().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_ledger_that_is_none_is_an_error_and_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let name = ProjectName::parse("shop").unwrap();
+        store.save(&name, &ProjectLedger::default()).unwrap();
+        fs::write(dir.path().join("projects/shop/ledger.json"), b"{").unwrap();
+        assert!(store.projects().unwrap_err().to_string().contains("ledger.json"));
+    }
+}

@@ -1,0 +1,436 @@
+//! The link to the engine: connecting, listening, looking again. An engine that is away is not containers that are away:
+//! nothing is decided until everything was looked at afresh.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::observe::Interest;
+use super::publish::{EngineStatus, Notice};
+use super::tracked::Refresh;
+use super::{Answer, Controller, Message};
+use crate::engine::{EngineError, EngineEvent, EngineInfo, EngineRead, Listing};
+use crate::model::event::{EventType, Severity};
+use crate::model::observed::Container;
+use crate::model::{ContainerId, ImageId, ProjectName, Timestamp};
+
+/// After an inspect that was refused.
+const INSPECT_RETRY: Duration = Duration::from_millis(250);
+/// Inspects at the same time while everything is looked at.
+const INSPECTS: usize = 8;
+/// After so long a container is looked at again though nothing seems to have changed.
+const INSPECT_AGE: Duration = Duration::from_secs(600);
+/// Containers that are looked at again for their age at one resync.
+const INSPECTS_A_RESYNC: usize = 20;
+
+/// A fresh look at everything.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) info: EngineInfo,
+    since: Timestamp,
+    pub(super) listing: Listing,
+    pub(super) containers: Vec<(ContainerId, Option<Container>)>,
+}
+
+/// When to try again.
+#[derive(Debug, Default)]
+pub(super) struct Reconnect {
+    at: Option<Instant>,
+    tries: u32,
+}
+
+impl Reconnect {
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// 100 ms doubling to 5 s: an Engine that restarts is away for seconds.
+    fn schedule(&mut self) {
+        let delay = Duration::from_millis(100 << self.tries.min(6)).min(Duration::from_secs(5));
+        self.tries += 1;
+        self.at = Some(Instant::now() + delay);
+    }
+}
+
+pub(super) async fn look(
+    engine: &dyn EngineRead,
+    since: Option<Timestamp>,
+    projects: &BTreeSet<ProjectName>,
+) -> Result<Connection, EngineError> {
+    let info = engine.info().await?;
+    // Whatever happens from here on is told by the events.
+    let since = since.unwrap_or(info.time).min(info.time);
+    let listing = engine.list().await?;
+    let concern = listing.containers.iter().filter(|c| projects.contains(&c.project));
+    let ids: Vec<ContainerId> = concern.map(|c| c.id.clone()).collect();
+    let mut inspects = stream::iter(ids).map(|id| inspect(engine, id)).buffered(INSPECTS);
+    let mut containers = Vec::new();
+    while let Some(inspected) = inspects.next().await {
+        containers.push(inspected?);
+    }
+    drop(inspects);
+    Ok(Connection { info, since, listing, containers })
+}
+
+/// One container, with its id.
+async fn inspect(engine: &dyn EngineRead, id: ContainerId) -> Result<(ContainerId, Option<Container>), EngineError> {
+    let found = engine.inspect(&id).await?;
+    Ok((id, found))
+}
+
+impl Controller {
+    /// Begins to look at everything.
+    pub(super) fn connect(&mut self) {
+        self.reconnect.at = None;
+        let (engine, sender) = (self.engine.clone(), self.sender.clone());
+        let since = self.cache.last_event();
+        self.update_interest();
+        let projects = self.cache.interest().projects.clone();
+        tokio::spawn(async move {
+            let result = look(&*engine, since, &projects).await.map(|found| (found, projects));
+            let _ = sender.send(Message::Connected(Box::new(result)));
+        });
+    }
+
+    pub(super) fn on_connected(&mut self, result: Result<(Connection, BTreeSet<ProjectName>), EngineError>) {
+        let (connection, looked_at) = match result {
+            Ok(found) => found,
+            Err(error) => {
+                self.on_engine_lost(&error.to_string());
+                return;
+            }
+        };
+        self.reconnect = Reconnect::default();
+        self.capabilities = connection.info.capabilities;
+        let point = self.cache.point();
+        self.cache.listed(point, &connection.listing);
+        let now = self.clock.now();
+        for (id, found) in connection.containers {
+            self.cache.inspected(&id, point, found, now);
+        }
+        self.listen(connection.since);
+        self.engine_status = EngineStatus {
+            up: true,
+            address: self.options.address.clone(),
+            version: Some(connection.info.version.clone()),
+            error: None,
+        };
+        let message = format!("the Docker Engine {} answers", connection.info.version);
+        self.event(EventType::EngineUp, Severity::Info, None, None, message);
+        self.resynced = Some(now);
+        self.resync_at = Instant::now() + self.options.resync;
+        // What was read meanwhile was not looked at.
+        let mark = self.cache.mark();
+        let mut missed = false;
+        for tracked in self.projects.values_mut() {
+            let seen = looked_at.contains(&tracked.name);
+            if seen {
+                let before = tracked.ledger.prepared.len();
+                tracked.ledger.prepared.retain(|id| self.cache.container(id).is_some());
+                tracked.unsaved |= tracked.ledger.prepared.len() != before;
+            }
+            tracked.refresh = if seen { Refresh::Fresh } else { Refresh::List(mark) };
+            missed |= !seen;
+        }
+        if missed {
+            self.list();
+        }
+        // References may mean something else than before.
+        for reference in self.cache.references() {
+            self.look_up(&reference);
+        }
+        self.look_up_targets();
+        self.dirty.extend(self.projects.keys().cloned());
+    }
+
+    /// Follows the projects that are known and what their manifests use.
+    pub(super) fn update_interest(&mut self) {
+        let mut interest = Interest::default();
+        for tracked in self.projects.values() {
+            interest.projects.insert(tracked.name.clone());
+            let target = tracked.target.as_ref();
+            interest.networks.extend(target.into_iter().flat_map(|p| p.networks.values().map(|n| n.name.clone())));
+            interest.volumes.extend(target.into_iter().flat_map(|p| p.volumes.values().map(|v| v.name.clone())));
+        }
+        self.cache.set_interest(interest);
+    }
+
+    fn listen(&mut self, since: Timestamp) {
+        let mut events = self.engine.events(since);
+        let sender = self.sender.clone();
+        let task = tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                let failed = event.is_err();
+                if sender.send(Message::Event(event)).is_err() || failed {
+                    return;
+                }
+            }
+            let _ = sender.send(Message::EventsEnded);
+        });
+        if let Some(old) = self.event_task.replace(task) {
+            old.abort();
+        }
+    }
+
+    /// The engine does not answer: everything that is known is old now.
+    pub(super) fn on_engine_lost(&mut self, reason: &str) {
+        if let Some(task) = self.event_task.take() {
+            task.abort();
+        }
+        if self.engine_status.up || self.engine_status.error.is_none() {
+            self.event(EventType::EngineDown, Severity::Error, None, None, reason);
+        }
+        self.engine_status.up = false;
+        self.epoch += 1;
+        self.engine_status.error = Some(reason.to_owned());
+        self.inspecting.clear();
+        self.inspect_later.clear();
+        self.retry_at = None;
+        self.listing = false;
+        self.looking_up.clear();
+        self.release_all();
+        self.unpublished = true;
+        self.stale_views.extend(self.projects.keys().cloned());
+        if self.reconnect.at.is_none() {
+            self.reconnect.schedule();
+        }
+    }
+
+    pub(super) fn on_event(&mut self, event: Result<EngineEvent, EngineError>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                self.on_engine_lost(&error.to_string());
+                return;
+            }
+        };
+        self.observer.notice(&Notice::EngineEvent);
+        let reaction = self.cache.event(&event);
+        if let Some((id, code)) = reaction.died {
+            self.on_died(&id, code);
+        }
+        if let Some(project) = reaction.dirty {
+            self.dirty.insert(project);
+        }
+        if let Some(id) = reaction.inspect
+            && !self.is_being_made(&id)
+        {
+            self.inspect(id);
+        }
+        if reaction.list {
+            self.list();
+        }
+        if reaction.images {
+            for reference in self.cache.references() {
+                self.look_up(&reference);
+            }
+        }
+    }
+
+    /// Whether a step works on this container: it is looked at when the step has ended.
+    fn is_being_made(&self, id: &ContainerId) -> bool {
+        match self.cache.container(id) {
+            Some(container) => self
+                .projects
+                .get(&container.project)
+                .is_some_and(|tracked| tracked.in_flight.values().any(|action| action.container() == Some(id))),
+            None => false,
+        }
+    }
+
+    /// Looks at a container that was just made, unless that was done or is being done already.
+    pub(super) fn inspect_new(&mut self, id: ContainerId) {
+        if self.cache.container(&id).is_some() {
+            self.release_container(&id);
+        } else if !self.inspecting.contains_key(&id) {
+            self.inspect(id);
+        }
+    }
+
+    /// Looks at a container, once at a time.
+    pub(super) fn inspect(&mut self, id: ContainerId) {
+        if let Some(again) = self.inspecting.get_mut(&id) {
+            *again = true;
+            return;
+        }
+        self.inspecting.insert(id.clone(), false);
+        let (engine, sender, point) = (self.engine.clone(), self.sender.clone(), self.cache.point());
+        let epoch = self.epoch;
+        tokio::spawn(async move {
+            let result = engine.inspect(&id).await.map(|found| found.map(Box::new));
+            let _ = sender.send(Message::Answer { epoch, answer: Answer::Inspected { id, point, result } });
+        });
+    }
+
+    pub(super) fn on_inspected(
+        &mut self,
+        id: &ContainerId,
+        point: u64,
+        result: Result<Option<Box<Container>>, EngineError>,
+    ) {
+        // An answer from before the engine was lost.
+        let Some(again) = self.inspecting.remove(id) else { return };
+        let before = self.cache.container(id).map(|c| c.project.clone());
+        match result {
+            Ok(found) => {
+                let repeat = self.cache.inspected(id, point, found.map(|c| *c), self.clock.now());
+                if repeat || again {
+                    self.inspect(id.clone());
+                }
+                let after = self.cache.container(id).map(|c| c.project.clone());
+                self.dirty.extend(before.into_iter().chain(after));
+            }
+            Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
+            // A single container's trouble is not the engine's: 20.10 refuses to tell of one that is being made or removed.
+            Err(error) => {
+                tracing::warn!(%error, container = id.short(), "cannot inspect");
+                self.inspect_later.insert(id.clone());
+                self.retry_at.get_or_insert_with(|| Instant::now() + INSPECT_RETRY);
+                return;
+            }
+        }
+        if !self.inspecting.contains_key(id) {
+            self.release_container(id);
+        }
+        for tracked in self.projects.values_mut() {
+            if let Refresh::Inspect(waiting) = &mut tracked.refresh
+                && !self.inspecting.contains_key(id)
+                && waiting.remove(id)
+                && waiting.is_empty()
+            {
+                tracked.refresh = Refresh::Fresh;
+                self.dirty.insert(tracked.name.clone());
+            }
+        }
+    }
+
+    /// Lists everything, once at a time.
+    pub(super) fn list(&mut self) {
+        if std::mem::replace(&mut self.listing, true) {
+            self.list_again = true;
+            return;
+        }
+        let (engine, sender, point) = (self.engine.clone(), self.sender.clone(), self.cache.point());
+        let epoch = self.epoch;
+        tokio::spawn(async move {
+            let result = engine.list().await;
+            let _ = sender.send(Message::Answer { epoch, answer: Answer::Listed { point, result } });
+        });
+    }
+
+    pub(super) fn on_listed(&mut self, point: u64, result: Result<Listing, EngineError>) {
+        if !std::mem::replace(&mut self.listing, false) {
+            return;
+        }
+        match result {
+            Ok(listing) => {
+                for id in self.cache.listed(point, &listing) {
+                    self.inspect(id);
+                }
+                self.release_listed(point);
+                self.refresh_listed(point);
+                self.dirty.extend(self.projects.keys().cloned());
+            }
+            Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot list");
+                self.on_engine_lost(&error.to_string());
+            }
+        }
+        if std::mem::take(&mut self.list_again) && self.engine_status.up {
+            self.list();
+        }
+    }
+
+    /// Projects that wait for a list begun after a step failed go on to their containers.
+    fn refresh_listed(&mut self, point: u64) {
+        let names: Vec<_> = self
+            .projects
+            .values()
+            .filter(|t| matches!(t.refresh, Refresh::List(mark) if point >= mark))
+            .map(|t| t.name.clone())
+            .collect();
+        for name in names {
+            let mut ids: BTreeSet<_> = self.cache.of_project(&name).map(|c| c.id.clone()).collect();
+            // New ones are being inspected already, and belong to some project: waiting for all of them is enough.
+            ids.extend(self.inspecting.keys().cloned());
+            for id in &ids {
+                self.inspect(id.clone());
+            }
+            if let Some(tracked) = self.projects.get_mut(&name) {
+                tracked.refresh = if ids.is_empty() { Refresh::Fresh } else { Refresh::Inspect(ids) };
+            }
+        }
+    }
+
+    /// Lists, and looks at what was not looked at for long, a few at a time.
+    pub(super) fn resync(&mut self) {
+        if !self.engine_status.up {
+            return;
+        }
+        self.observer.notice(&Notice::Resync);
+        self.resynced = Some(self.clock.now());
+        self.list();
+        let old = self.clock.now().checked_sub(INSPECT_AGE).unwrap_or(Timestamp::MIN);
+        for id in self.cache.inspected_before(old).into_iter().take(INSPECTS_A_RESYNC) {
+            self.inspect(id);
+        }
+    }
+
+    /// Finds out what an image reference means.
+    pub(super) fn look_up(&mut self, reference: &str) {
+        if !self.looking_up.insert(reference.to_owned()) {
+            return;
+        }
+        let (engine, sender, reference) = (self.engine.clone(), self.sender.clone(), reference.to_owned());
+        let epoch = self.epoch;
+        tokio::spawn(async move {
+            let result = engine.image(&reference).await;
+            let _ = sender.send(Message::Answer { epoch, answer: Answer::Image { reference, result } });
+        });
+    }
+
+    /// Looks up the images of all targets that are not known yet.
+    pub(super) fn look_up_targets(&mut self) {
+        if !self.engine_status.up {
+            return;
+        }
+        let references: BTreeSet<String> = self
+            .projects
+            .values()
+            .filter_map(|t| t.target.as_ref())
+            .flat_map(|p| p.services.values())
+            .filter(|s| self.cache.image(&s.image).is_none())
+            .map(|s| s.image.clone())
+            .collect();
+        for reference in references {
+            self.look_up(&reference);
+        }
+    }
+
+    pub(super) fn on_image(&mut self, reference: String, result: Result<Option<ImageId>, EngineError>) {
+        if !self.looking_up.remove(&reference) {
+            return;
+        }
+        match result {
+            Ok(image) => {
+                self.release_image(&reference);
+                if self.cache.image(&reference) != Some(&image) {
+                    self.cache.set_image(&reference, image);
+                    let uses = |t: &&super::Tracked| {
+                        t.target.iter().flat_map(|p| p.services.values()).any(|s| s.image == reference)
+                    };
+                    self.dirty.extend(self.projects.values().filter(uses).map(|t| t.name.clone()));
+                }
+            }
+            Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
+            Err(error) => {
+                self.release_image(&reference);
+                tracing::warn!(%error, image = reference, "cannot look up");
+            }
+        }
+    }
+}

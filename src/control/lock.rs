@@ -1,0 +1,72 @@
+//! One writer: an exclusive lock on the state folder, held as long as the process lives.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why the lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("the state folder {} is in use by {holder}", folder.display())]
+    Held {
+        /// Which folder.
+        folder: PathBuf,
+        /// Who.
+        holder: String,
+    },
+    /// The system's word.
+    #[error("the state folder {} cannot be locked: {source}; name another with --state or EVENKEEL_STATE_DIR", folder.display())]
+    Io {
+        /// Which folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The lock; released when dropped, and by the kernel when the process ends in any way.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock or says who has it. `holder` is what others are told, such as `evenkeel run (pid 7)`.
+    ///
+    /// # Errors
+    /// When it is held, or the folder cannot be written.
+    pub fn take(folder: &Path, holder: &str) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { folder: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(io)?;
+        let path = folder.join("lock");
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = if holder.is_empty() { "another evenkeel".to_owned() } else { holder };
+                return Err(LockError::Held { folder: folder.to_owned(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(io)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_holds_it_and_gets_it_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::take(dir.path(), "evenkeel run (pid 7)").unwrap();
+        let error = Lock::take(dir.path(), "another").unwrap_err().to_string();
+        assert!(error.contains("evenkeel run (pid 7)"), "{error}");
+        drop(first);
+        Lock::take(dir.path(), "another").unwrap();
+    }
+}

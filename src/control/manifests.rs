@@ -1,0 +1,170 @@
+//! What was read in the manifests directory becomes what is wanted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::tracked::{LOOKS_APART, Refresh, Tracked};
+use super::watch::Reading;
+use super::{Controller, guard};
+use crate::manifest::{Loaded, Severity as Badness};
+use crate::model::ProjectName;
+use crate::model::event::{EventType, Severity};
+
+/// The second look comes a little after the second is over.
+const SECOND_LOOK: Duration = LOOKS_APART.saturating_add(Duration::from_millis(50));
+
+impl Controller {
+    pub(super) fn on_reading(&mut self, reading: Box<Reading>) {
+        let manifests = match reading.manifests.clone().and_then(|m| self.other_device(&reading).map_or(Ok(m), Err)) {
+            Ok(manifests) => manifests,
+            Err(reason) => {
+                self.trip(reason);
+                self.stale_views.extend(self.projects.keys().cloned());
+                self.reading = Some(reading);
+                return;
+            }
+        };
+        self.remember_device(&reading);
+        let mut present = self.by_name(&manifests);
+        let root = self.options.root.clone();
+        let ours: Vec<ProjectName> = self
+            .projects
+            .values()
+            .filter(|t| t.manifest.is_some() || (!self.options.single && t.ledger.root == root))
+            .map(|t| t.name.clone())
+            .collect();
+        let confirmed = |name: &ProjectName| self.projects.get(name).is_some_and(|t| t.ledger.removal_confirmed);
+        let vanished = ours.iter().filter(|name| !present.contains_key(*name) && !confirmed(name)).count();
+        if guard::too_many(vanished, ours.len()) {
+            self.trip(format!("{vanished} of {} projects vanished from {} at once", ours.len(), root.display()));
+        } else {
+            self.guard.set(None);
+        }
+        let mut look_again = false;
+        for name in ours {
+            if !present.contains_key(&name) {
+                look_again |= self.take_look(&name, None, &reading);
+            }
+        }
+        while let Some((name, loaded)) = present.pop_first() {
+            look_again |= self.take_look(&name, Some(loaded), &reading);
+        }
+        if look_again {
+            let _ = self.readings.send(Instant::now() + SECOND_LOOK);
+        }
+        self.reading = Some(reading);
+        self.update_interest();
+        self.look_up_targets();
+        if self.engine_status.up && self.projects.values().any(|t| matches!(t.refresh, Refresh::List(_))) {
+            self.list();
+        }
+    }
+
+    /// Takes in one project's manifest, or that it is not there; says whether a second look is needed.
+    fn take_look(&mut self, name: &ProjectName, loaded: Option<Arc<Loaded>>, reading: &Reading) -> bool {
+        let mark = self.cache.mark();
+        let tracked = self.projects.entry(name.clone()).or_insert_with(|| {
+            // Something of it may run already: that is looked at first.
+            let mut tracked = Tracked::new(name.clone());
+            tracked.refresh = Refresh::List(mark);
+            tracked
+        });
+        let before = tracked.manifest.clone();
+        let same = match (&before, &loaded) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let confirmed = tracked.looked(loaded.clone(), reading.at, reading.busy);
+        let look_again = tracked.needs_second_look();
+        if same && !confirmed {
+            return look_again;
+        }
+        self.dirty.insert(name.clone());
+        self.stale_views.insert(name.clone());
+        let Some(loaded) = loaded.filter(|_| !same) else { return look_again };
+        tracked.ledger.removal_confirmed = false;
+        let Some(project) = &loaded.project else {
+            let errors: Vec<String> =
+                loaded.diagnostics.iter().filter(|d| d.severity == Badness::Error).map(ToString::to_string).collect();
+            let message = format!("{}; the last good revision stays in force", errors.join("; "));
+            self.event(EventType::ManifestInvalid, Severity::Error, Some(name), None, message);
+            return look_again;
+        };
+        let new = tracked.target.as_ref().is_none_or(|t| **t != **project);
+        tracked.target = Some(Arc::clone(project));
+        if tracked.ledger.root != self.options.root || new {
+            if !self.options.single || tracked.ledger.root.as_os_str().is_empty() {
+                tracked.ledger.root.clone_from(&self.options.root);
+            }
+            tracked.ledger.last_good = Some(project.revision.clone());
+            tracked.unsaved = true;
+            tracked.unsaved_target = true;
+        }
+        let was_valid = before.is_some_and(|b| b.project.is_some());
+        if new || !was_valid {
+            let short: String = project.revision.chars().take(12).collect();
+            let message = format!("revision {short} of {} is in force", loaded.path.display());
+            self.event(EventType::RevisionLoaded, Severity::Info, Some(name), None, message);
+        }
+        look_again
+    }
+
+    /// Manifests by the project they are for. One that cannot be parsed is for the project that its file was for.
+    fn by_name(&self, manifests: &[Arc<Loaded>]) -> BTreeMap<ProjectName, Arc<Loaded>> {
+        let mut by_name: BTreeMap<ProjectName, Arc<Loaded>> = BTreeMap::new();
+        for loaded in manifests {
+            let known = || {
+                let path = std::path::absolute(&loaded.path).unwrap_or_else(|_| loaded.path.clone());
+                self.projects
+                    .values()
+                    .find(|t| {
+                        t.target.as_ref().is_some_and(|p| p.files.iter().any(|f| f.starts_with(&path)))
+                            || t.manifest.as_ref().is_some_and(|m| m.path == loaded.path)
+                    })
+                    .map(|t| t.name.clone())
+            };
+            let by_path = || {
+                let stem = if loaded.path.is_dir() { loaded.path.file_name() } else { loaded.path.file_stem() };
+                ProjectName::sanitised(&stem?.to_string_lossy())
+            };
+            // Of two manifests of one name, both refused, the first is shown; both are named in its diagnostics.
+            if let Some(name) = loaded.name.clone().or_else(known).or_else(by_path) {
+                match by_name.get(&name) {
+                    Some(first) if first.project.is_some() || loaded.project.is_none() => {}
+                    _ => {
+                        by_name.insert(name, Arc::clone(loaded));
+                    }
+                }
+            }
+        }
+        by_name
+    }
+
+    pub(super) fn trip(&mut self, reason: String) {
+        let message = format!("{reason}; nothing is removed until `evenkeel confirm`");
+        if self.guard.set(Some(reason)) {
+            self.event(EventType::GuardTripped, Severity::Error, None, None, message);
+        }
+        self.dirty.extend(self.projects.keys().cloned());
+    }
+
+    /// Whether the directory is on another device than it was: a disk that is not mounted leaves an empty folder.
+    fn other_device(&self, reading: &Reading) -> Option<String> {
+        let before = self.host.devices.get(&self.options.root)?;
+        let moved = reading.device.is_some_and(|now| now != *before);
+        moved.then(|| format!("{} is on another device than before", self.options.root.display()))
+    }
+
+    pub(super) fn remember_device(&mut self, reading: &Reading) {
+        let Some(device) = reading.device else { return };
+        if self.host.devices.insert(self.options.root.clone(), device) != Some(device)
+            && let Err(error) = self.store.save_host(&self.host)
+        {
+            self.issue("ledger", Some(error.to_string()));
+        }
+    }
+}

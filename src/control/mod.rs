@@ -1,0 +1,404 @@
+//! The loop: observe, decide, carry out, remember, observe again.
+//!
+//! # Guarantees
+//! One task owns all state, so there are no locks and no order of locks. Everything that happens arrives as a
+//! [`Message`] on one queue; calls to the engine run beside the loop, at most `parallel` mutating ones at a time and at
+//! most one for each subject. What is in flight is on the disk before its call is made.
+//!
+//! # Caveats
+//! Nothing is decided while the engine is away or what is known of a project is out of date.
+
+mod clock;
+mod execute;
+mod guard;
+pub mod ledger;
+mod link;
+pub mod lock;
+mod manifests;
+pub mod observe;
+pub mod offline;
+mod operations;
+pub mod publish;
+pub mod socket;
+mod steps;
+mod tracked;
+mod view;
+pub mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch as latest};
+use tokio::time::Instant;
+
+pub use clock::{Clock, SystemClock};
+use ledger::{LedgerError, Store};
+use observe::Cache;
+pub use operations::{Operation, Refused, Reply};
+use publish::{EngineStatus, Notice, Observer, Snapshot};
+use steps::Outcome;
+use tracked::Tracked;
+use watch::Reading;
+
+use crate::decide::RecoveryPolicy;
+use crate::engine::{Engine, EngineError, EngineEvent, Listing};
+use crate::model::event::{Event, EventType, Severity};
+use crate::model::ledger::HostLedger;
+use crate::model::observed::{Capabilities, Container};
+use crate::model::{ContainerId, ImageId, InstanceId, ProjectName, Timestamp};
+
+/// Events that are kept for those who ask.
+const EVENTS_KEPT: usize = 500;
+/// For steps in flight when the controller is told to end.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
+
+/// How the controller behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The manifests directory.
+    pub root: PathBuf,
+    /// The root is one manifest of several: others that are remembered are left alone.
+    pub single: bool,
+    /// Nothing is done but what an operation asks for.
+    pub asked_only: bool,
+    /// Mutating calls at the same time.
+    pub parallel: usize,
+    /// Between two starts.
+    pub start_delay: Duration,
+    /// Between two full resyncs.
+    pub resync: Duration,
+    /// Touch what another evenkeel made.
+    pub take_over: bool,
+    /// The pace of restarts and retries.
+    pub recovery: RecoveryPolicy,
+    /// Where the Engine is, in words.
+    pub address: String,
+}
+
+/// What arrives at the loop.
+#[derive(Debug)]
+enum Message {
+    Reading(Box<Reading>),
+    Connected(Box<Result<(link::Connection, BTreeSet<ProjectName>), EngineError>>),
+    Event(Result<EngineEvent, EngineError>),
+    EventsEnded,
+    /// An answer to a question asked over the `epoch`-th connection: of no use once that was lost.
+    Answer {
+        epoch: u64,
+        answer: Answer,
+    },
+    Step(Box<Outcome>),
+    Operation(Operation, tokio::sync::oneshot::Sender<Reply>),
+    Shutdown,
+}
+
+/// What the engine was asked for beside the loop.
+#[derive(Debug)]
+enum Answer {
+    Listed { point: u64, result: Result<Listing, EngineError> },
+    Inspected { id: ContainerId, point: u64, result: Result<Option<Box<Container>>, EngineError> },
+    Image { reference: String, result: Result<Option<ImageId>, EngineError> },
+}
+
+/// A way to talk to the loop.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    sender: mpsc::UnboundedSender<Message>,
+    snapshots: latest::Receiver<Arc<Snapshot>>,
+}
+
+impl Handle {
+    /// How everything is now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// Snapshots as they change.
+    pub fn snapshots(&self) -> latest::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Asks for an operation.
+    ///
+    /// # Errors
+    /// When it is refused, or the controller is ending.
+    pub async fn ask(&self, operation: Operation) -> Reply {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let ending = || Refused("the controller is ending".to_owned());
+        self.sender.send(Message::Operation(operation, sender)).map_err(|_| ending())?;
+        receiver.await.map_err(|_| ending())?
+    }
+
+    /// Hands over what the watcher read; `false`: the loop has ended.
+    pub fn reading(&self, reading: Reading) -> bool {
+        self.sender.send(Message::Reading(Box::new(reading))).is_ok()
+    }
+
+    /// Asks the loop to end: running steps are finished, the ledger is written.
+    pub fn shut_down(&self) {
+        let _ = self.sender.send(Message::Shutdown);
+    }
+}
+
+/// The loop's state.
+pub struct Controller {
+    options: Options,
+    engine: Arc<dyn Engine>,
+    store: Store,
+    instance: InstanceId,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    /// Asks the watcher for a reading.
+    readings: mpsc::UnboundedSender<Instant>,
+    sender: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    published: latest::Sender<Arc<Snapshot>>,
+
+    cache: Cache,
+    host: HostLedger,
+    projects: BTreeMap<ProjectName, Tracked>,
+    /// Projects to decide again.
+    dirty: BTreeSet<ProjectName>,
+    /// Projects whose view is out of date.
+    stale_views: BTreeSet<ProjectName>,
+    engine_status: EngineStatus,
+    capabilities: Capabilities,
+    event_task: Option<tokio::task::JoinHandle<()>>,
+    reconnect: link::Reconnect,
+    /// Counts lost connections.
+    epoch: u64,
+    /// Containers being inspected, and whether once more afterwards.
+    inspecting: BTreeMap<ContainerId, bool>,
+    /// Containers whose inspect was refused, and when they are asked about again.
+    inspect_later: BTreeSet<ContainerId>,
+    retry_at: Option<Instant>,
+    listing: bool,
+    list_again: bool,
+    looking_up: BTreeSet<String>,
+    resync_at: Instant,
+    next_start: Instant,
+    /// Steps whose calls have not come back.
+    running: usize,
+    /// Those of them that keep the engine busy.
+    busy: usize,
+    settling: steps::Settling,
+    guard: guard::Guard,
+    reading: Option<Box<Reading>>,
+    issues: BTreeMap<&'static str, String>,
+    events: VecDeque<Arc<Event>>,
+    event_count: u64,
+    resynced: Option<Timestamp>,
+    stopping: Option<Instant>,
+    /// What is published is out of date.
+    unpublished: bool,
+}
+
+impl Controller {
+    /// Prepares the loop from what is remembered. Nothing is done before [`Controller::run`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn new(
+        options: Options,
+        engine: Arc<dyn Engine>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        readings: mpsc::UnboundedSender<Instant>,
+    ) -> Result<(Self, Handle), LedgerError> {
+        let instance = store.instance()?;
+        let host = store.host()?;
+        let remembered = store.projects()?;
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let (published, snapshots) = latest::channel(Arc::default());
+        let now = Instant::now();
+        let projects: BTreeMap<_, _> =
+            remembered.into_iter().map(|(name, r)| (name.clone(), Tracked::remembered(name, r))).collect();
+        let controller = Self {
+            engine_status: EngineStatus { address: options.address.clone(), ..EngineStatus::default() },
+            capabilities: Capabilities { api: (1, 41) },
+            dirty: BTreeSet::new(),
+            stale_views: projects.keys().cloned().collect(),
+            projects,
+            options,
+            engine,
+            store,
+            instance,
+            clock,
+            observer,
+            readings,
+            sender: sender.clone(),
+            inbox,
+            published,
+            cache: Cache::default(),
+            host,
+            event_task: None,
+            reconnect: link::Reconnect::default(),
+            epoch: 0,
+            inspecting: BTreeMap::new(),
+            inspect_later: BTreeSet::new(),
+            retry_at: None,
+            listing: false,
+            list_again: false,
+            looking_up: BTreeSet::new(),
+            resync_at: now,
+            next_start: now,
+            running: 0,
+            busy: 0,
+            settling: steps::Settling::default(),
+            guard: guard::Guard::default(),
+            reading: None,
+            issues: BTreeMap::new(),
+            events: VecDeque::new(),
+            event_count: 0,
+            resynced: None,
+            stopping: None,
+            unpublished: true,
+        };
+        Ok((controller, Handle { sender, snapshots }))
+    }
+
+    /// Runs until it is told to end.
+    pub async fn run(mut self) {
+        self.connect();
+        loop {
+            let deadline = self.next_deadline();
+            let message = tokio::select! {
+                biased;
+                message = self.inbox.recv() => message,
+                () = tokio::time::sleep_until(deadline) => None,
+            };
+            if let Some(message) = message {
+                self.receive(message);
+                // What has arrived by now is taken in before anything is decided.
+                while let Ok(message) = self.inbox.try_recv() {
+                    self.receive(message);
+                }
+            }
+            self.on_time();
+            if let Some(limit) = self.stopping
+                && (self.running == 0 || Instant::now() >= limit)
+            {
+                break;
+            }
+            self.turn();
+        }
+        self.save_all();
+        if let Some(task) = self.event_task.take() {
+            task.abort();
+        }
+        self.publish();
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Reading(reading) => self.on_reading(reading),
+            Message::Connected(result) => self.on_connected(*result),
+            Message::Event(event) => self.on_event(event),
+            Message::EventsEnded => self.on_engine_lost("the event stream ended"),
+            Message::Answer { epoch, .. } if epoch != self.epoch => {}
+            Message::Answer { answer, .. } => match answer {
+                Answer::Listed { point, result } => self.on_listed(point, result),
+                Answer::Inspected { id, point, result } => self.on_inspected(&id, point, result),
+                Answer::Image { reference, result } => self.on_image(reference, result),
+            },
+            Message::Step(outcome) => self.on_outcome(*outcome),
+            Message::Operation(operation, reply) => {
+                let answer = self.operate(operation);
+                let _ = reply.send(answer);
+            }
+            Message::Shutdown => {
+                self.stopping.get_or_insert_with(|| Instant::now() + SHUTDOWN_LIMIT);
+            }
+        }
+    }
+
+    /// When the loop has to look up though nothing arrived.
+    fn next_deadline(&self) -> Instant {
+        // What one project's decision means for another is decided at once.
+        if !self.dirty.is_empty() && self.may_decide() {
+            return Instant::now();
+        }
+        let mut deadline = self.resync_at.max(Instant::now());
+        if let Some(limit) = self.stopping {
+            deadline = deadline.min(limit);
+        }
+        for at in self.reconnect.due().into_iter().chain(self.retry_at) {
+            deadline = deadline.min(at);
+        }
+        if self.engine_status.up {
+            let now = self.clock.now();
+            for tracked in self.projects.values() {
+                if let Some(at) = tracked.wake_at {
+                    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                    deadline = deadline.min(Instant::now() + wait);
+                }
+            }
+        }
+        deadline
+    }
+
+    /// Does what is due.
+    fn on_time(&mut self) {
+        let now = self.clock.now();
+        for tracked in self.projects.values_mut() {
+            if tracked.wake_at.is_some_and(|at| at <= now) {
+                tracked.wake_at = None;
+                self.dirty.insert(tracked.name.clone());
+            }
+        }
+        if self.reconnect.due().is_some_and(|at| at <= Instant::now()) {
+            self.connect();
+        }
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            self.retry_at = None;
+            for id in std::mem::take(&mut self.inspect_later) {
+                self.inspect(id);
+            }
+        }
+        if self.resync_at <= Instant::now() {
+            self.resync_at = Instant::now() + self.options.resync;
+            self.resync();
+        }
+    }
+
+    /// Raises an event.
+    fn event(
+        &mut self,
+        event_type: EventType,
+        severity: Severity,
+        project: Option<&ProjectName>,
+        service: Option<&crate::model::ServiceName>,
+        message: impl Into<String>,
+    ) {
+        self.event_count += 1;
+        let event = Event {
+            id: self.event_count,
+            timestamp: self.clock.now(),
+            event_type,
+            severity,
+            project: project.map(ToString::to_string),
+            service_id: project.zip(service).map(|(p, s)| format!("{p}.{s}")),
+            message: message.into(),
+        };
+        self.observer.notice(&Notice::Event(&event));
+        self.unpublished = true;
+        self.events.push_back(Arc::new(event));
+        while self.events.len() > EVENTS_KEPT {
+            self.events.pop_front();
+        }
+    }
+
+    /// Notes or clears something that is wrong with the controller itself; says whether it is new.
+    fn issue(&mut self, kind: &'static str, text: Option<String>) -> bool {
+        match text {
+            Some(text) => self.issues.insert(kind, text.clone()).as_ref() != Some(&text),
+            None => {
+                self.issues.remove(kind);
+                false
+            }
+        }
+    }
+}

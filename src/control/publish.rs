@@ -1,0 +1,211 @@
+//! What control publishes: plain snapshots that the API, metrics and the command line read. Nobody steers through them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::decide::{Drift, Step, Waiting};
+use crate::manifest::Diagnostic;
+use crate::model::event::Event;
+use crate::model::observed::Health;
+use crate::model::state::{ProjectState, ServiceState};
+use crate::model::{ProjectName, ServiceName, Timestamp};
+
+/// How everything is.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// How the Engine is.
+    pub engine: EngineStatus,
+    /// The manifests directory.
+    pub root: PathBuf,
+    /// The git commit the directory is at.
+    pub commit: Option<String>,
+    /// The manifests were read at least once.
+    pub manifests_read: bool,
+    /// Projects by name.
+    pub projects: BTreeMap<ProjectName, Arc<ProjectView>>,
+    /// Manifests that do not load and whose project is not known.
+    pub nameless: Vec<Diagnostic>,
+    /// Why nothing is removed at present.
+    pub guard: Option<String>,
+    /// What is wrong with the controller itself.
+    pub issues: Vec<String>,
+    /// The latest events, the oldest first.
+    pub events: VecDeque<Arc<Event>>,
+    /// The last full resync.
+    pub resynced: Option<Timestamp>,
+}
+
+/// How the Engine is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EngineStatus {
+    /// It answers, and what it said is fresh.
+    pub up: bool,
+    /// Where.
+    pub address: String,
+    /// Which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a project is.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProjectView {
+    /// Its name.
+    pub name: ProjectName,
+    /// How it is.
+    pub state: ProjectState,
+    /// Whether the manifest on the disk loads.
+    pub manifest_valid: bool,
+    /// The manifest; absent: it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<PathBuf>,
+    /// The revision in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The git commit of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// When everything was last as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_converged: Option<Timestamp>,
+    /// Steps that are being taken.
+    pub in_flight: Vec<String>,
+    /// Steps that may be taken now.
+    pub steps: Vec<Step>,
+    /// What waits, and for what.
+    pub waiting: Vec<Waiting>,
+    /// What differs.
+    pub drift: Vec<Drift>,
+    /// Steps that failed and will be tried again: subject and the Engine's words.
+    pub failures: BTreeMap<String, String>,
+    /// What is wrong with the manifest.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Its services.
+    pub services: BTreeMap<ServiceName, ServiceView>,
+}
+
+/// How a service is.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServiceView {
+    /// `PROJECT.SERVICE`.
+    pub id: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub state: ServiceState,
+    /// The state in words.
+    pub summary: String,
+    /// The image it is to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// `x-evenkeel.type`.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "type")]
+    pub kind: Option<String>,
+    /// `x-evenkeel.critical`.
+    pub critical: bool,
+    /// It is to end, with 0.
+    pub job: bool,
+    /// The controller's restarts since the last calm time.
+    pub restarts: u32,
+    /// What it waits for.
+    pub depends_on: Vec<ServiceName>,
+    /// Its containers.
+    pub containers: Vec<ContainerView>,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, Serialize)]
+pub struct ContainerView {
+    /// The Engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The replica's number.
+    pub number: u32,
+    /// The Engine's word.
+    pub state: &'static str,
+    /// What its check says.
+    pub health: Health,
+    /// The Engine's words when its last start failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What is told as it happens, for counting and for people who watch.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A step is begun.
+    StepStarted {
+        /// Whose.
+        project: &'a ProjectName,
+        /// Which.
+        step: &'a Step,
+    },
+    /// A step came to its end.
+    StepEnded {
+        /// Whose.
+        project: &'a ProjectName,
+        /// Which.
+        step: &'a Step,
+        /// How long it took.
+        took: Duration,
+        /// The Engine's words where it failed.
+        error: Option<&'a str>,
+    },
+    /// A project was decided about.
+    Decided {
+        /// Which.
+        project: &'a ProjectName,
+        /// How long that took.
+        took: Duration,
+        /// Whether there was something to do.
+        changes: bool,
+    },
+    /// A project is as it should be, after so long.
+    Converged {
+        /// Which.
+        project: &'a ProjectName,
+        /// Since it was not.
+        took: Duration,
+    },
+    /// The controller started a service again.
+    Restarted {
+        /// Whose.
+        project: &'a ProjectName,
+        /// Which.
+        service: &'a ServiceName,
+        /// Its `x-evenkeel.type`.
+        kind: Option<&'a str>,
+        /// Its `x-evenkeel.critical`.
+        critical: bool,
+    },
+    /// The Engine told something.
+    EngineEvent,
+    /// A full resync.
+    Resync,
+    /// Something worth an event.
+    Event(&'a Event),
+}
+
+/// Who is told. Must not block.
+pub trait Observer: Send + Sync {
+    /// Takes a notice.
+    fn notice(&self, notice: &Notice<'_>);
+}
+
+/// Tells several.
+pub struct Observers(pub Vec<Arc<dyn Observer>>);
+
+impl Observer for Observers {
+    fn notice(&self, notice: &Notice<'_>) {
+        for observer in &self.0 {
+            observer.notice(notice);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The control socket in the state folder: how verbs on this machine hand their request to the controller that holds the
+//! lock. Whoever may enter the folder may ask. One line of JSON each way.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::codec::{Framed, LinesCodec};
+
+use super::{Handle, Operation, Refused, Reply};
+
+/// A request longer than this is none.
+const MAX_REQUEST: usize = 64 * 1024;
+/// An answer longer than this is none.
+const MAX_ANSWER: usize = 64 << 20;
+/// For an answer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Where the socket is.
+pub fn path(folder: &Path) -> PathBuf {
+    folder.join("control.sock")
+}
+
+/// Answers requests until the task is dropped. The lock is held: an old socket is a leftover.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(folder: &Path, handle: Handle) -> io::Result<tokio::task::JoinHandle<()>> {
+    let path = path(folder);
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)?;
+    Ok(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let handle = handle.clone();
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(LIMIT, converse(stream, handle)).await;
+            });
+        }
+    }))
+}
+
+async fn converse(stream: UnixStream, handle: Handle) -> Option<()> {
+    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_REQUEST));
+    let line = lines.next().await?.ok()?;
+    let reply = match serde_json::from_str::<Operation>(&line) {
+        Ok(operation) => handle.ask(operation).await,
+        Err(error) => Err(Refused(format!("not a request: {error}"))),
+    };
+    lines.send(serde_json::to_string(&reply).ok()?).await.ok()
+}
+
+/// Asks the controller that uses this state folder; `None`: there is none.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn ask(folder: &Path, operation: &Operation) -> io::Result<Option<Reply>> {
+    let stream = match UnixStream::connect(path(folder)).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_ANSWER));
+    let request = serde_json::to_string(operation).map_err(io::Error::other)?;
+    let conversation = async {
+        lines.send(request).await.map_err(io::Error::other)?;
+        let line = lines.next().await.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(io::Error::other)?;
+        serde_json::from_str(&line).map_err(io::Error::other)
+    };
+    tokio::time::timeout(LIMIT, conversation).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(Some)
+}

@@ -1,0 +1,484 @@
+//! Deciding, and carrying out what was decided.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::execute::{Order, execute};
+use super::publish::Notice;
+use super::tracked::Refresh;
+use super::{Controller, Message};
+use crate::decide::memory::Trouble;
+use crate::decide::{self, Action, Cause, Decision, Input, Step, Target, memory};
+use crate::engine::EngineError;
+use crate::model::event::{EventType, Severity};
+use crate::model::ledger::{ProjectLedger, Subject};
+use crate::model::state::{ProjectState, ServiceState};
+use crate::model::{ContainerId, ProjectName, hash};
+
+/// Calls that mostly wait, stops and pulls, at the same time.
+const WAITING_CALLS: usize = 32;
+/// After the ledger could not be written.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
+/// How a step ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    project: ProjectName,
+    step: Step,
+    took: Duration,
+    result: Result<Option<ContainerId>, EngineError>,
+}
+
+/// Subjects whose step worked and whose effect was not seen yet: they stay in flight until it is.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    containers: BTreeMap<ContainerId, (ProjectName, Subject)>,
+    images: BTreeMap<String, Vec<(ProjectName, Subject)>>,
+    lists: Vec<(u64, ProjectName, Subject)>,
+}
+
+/// Whether a call keeps the engine busy, rather than waiting for a process to end or a registry to answer.
+fn keeps_busy(action: &Action) -> bool {
+    !matches!(action, Action::StopContainer { .. } | Action::PullImage { .. })
+}
+
+impl Controller {
+    /// Decides about everything that changed, begins what may be done, writes and publishes.
+    pub(super) fn turn(&mut self) {
+        if self.may_decide() {
+            for name in std::mem::take(&mut self.dirty) {
+                self.decide(&name);
+                self.stale_views.insert(name);
+            }
+        }
+        self.save_all();
+        self.publish();
+    }
+
+    /// Whether what is known is worth a decision.
+    pub(super) fn may_decide(&self) -> bool {
+        self.engine_status.up && self.reading.is_some() && self.stopping.is_none()
+    }
+
+    fn decide(&mut self, name: &ProjectName) {
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        let ours = !self.options.single && tracked.ledger.root == self.options.root;
+        let wanted = !self.options.asked_only && (tracked.manifest.is_some() || ours);
+        let concerned = tracked.ledger.down.is_some() || tracked.ledger.suspended || wanted;
+        if tracked.refresh != Refresh::Fresh || !concerned {
+            return;
+        }
+        let began = std::time::Instant::now();
+        let others = self.others(name);
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        let target = tracked.target.clone();
+        let observed = self.cache.observed(name, target.as_deref());
+        let policy = &self.options.recovery;
+        let input = Input {
+            project: name,
+            target: match (&tracked.manifest, &target) {
+                (Some(_), Some(project)) => Target::Declared(project),
+                (Some(_), None) => Target::Unknown,
+                (None, last) => Target::Removed { last: last.as_deref(), confirmed: tracked.removal_confirmed() },
+            },
+            absences_confirmed: tracked.absences_confirmed(),
+            guard_tripped: self.guard.reason().is_some(),
+            observed,
+            in_flight: &tracked.in_flight,
+            ledger: &tracked.ledger,
+            others: &others,
+            capabilities: self.capabilities,
+            recovery: policy,
+            instance: &self.instance,
+            take_over: self.options.take_over,
+            seed: seed(&self.instance),
+            now: self.clock.now(),
+        };
+        let decision = decide::decide(&input);
+        debug_assert_eq!(decide::lint(&input, &decision), Vec::<String>::new());
+        let changes = !decision.steps.is_empty();
+        self.observer.notice(&Notice::Decided { project: name, took: began.elapsed(), changes });
+        tracked.wake_at = decision.wake_at;
+        if !decision.completions.is_empty() {
+            tracked.ledger.completions.extend(decision.completions.clone());
+            tracked.unsaved = true;
+            // What depends on a job goes on at once.
+            self.dirty.insert(name.clone());
+        }
+        if !decision.mended.is_empty() {
+            tracked.ledger.failures.retain(|subject, _| !decision.mended.contains(subject));
+            tracked.unsaved = true;
+        }
+        tracked.decided = target.as_ref().map(|t| t.revision.clone());
+        let before = std::mem::replace(&mut tracked.decision, decision.clone());
+        self.tell_changes(name, &before, &decision);
+        if decision.gone {
+            self.gone(name);
+            return;
+        }
+        self.begin(name, decision.steps);
+    }
+
+    /// How the projects are that this one depends on.
+    fn others(&self, name: &ProjectName) -> BTreeMap<ProjectName, ProjectState> {
+        let wanted = self.projects.get(name).and_then(|t| t.target.as_ref());
+        wanted
+            .into_iter()
+            .flat_map(|p| &p.extension.depends_on)
+            .filter_map(|other| {
+                let tracked = self.projects.get(other).filter(|t| t.manifest.is_some())?;
+                Some((other.clone(), tracked.state()))
+            })
+            .collect()
+    }
+
+    /// Events and notices about what a decision found changed.
+    fn tell_changes(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
+        for (service, state) in &after.services {
+            let up = |s: Option<&ServiceState>| matches!(s, Some(ServiceState::Running { .. }));
+            let old = before.services.get(service);
+            if up(Some(state)) && !up(old) {
+                self.event(
+                    EventType::ServiceUp,
+                    Severity::Info,
+                    Some(name),
+                    Some(service),
+                    format!("{service} is {state}"),
+                );
+            } else if let (ServiceState::Stopped { reason }, false) =
+                (state, matches!(old, Some(ServiceState::Stopped { .. })))
+            {
+                let message = format!("{service} is down and is left so: {reason}");
+                self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
+            }
+        }
+        if before.state == after.state && before.state.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        if after.gone {
+            return;
+        }
+        if after.state == Some(ProjectState::Converged) {
+            tracked.last_converged = Some(now);
+            let took = tracked.unsettled.take().map(|since| since.elapsed()).unwrap_or_default();
+            self.observer.notice(&Notice::Converged { project: name, took });
+            self.event(EventType::Converged, Severity::Info, Some(name), None, "everything is as the manifest says");
+        } else {
+            tracked.unsettled.get_or_insert_with(Instant::now);
+        }
+        // Those that depend on this one have news.
+        let dependents =
+            self.projects.values().filter(|t| t.target.as_ref().is_some_and(|p| p.extension.depends_on.contains(name)));
+        self.dirty.extend(dependents.map(|t| t.name.clone()));
+    }
+
+    /// Nothing is left of a project that was to be removed.
+    fn gone(&mut self, name: &ProjectName) {
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        if tracked.manifest.is_some() {
+            // Suspended, or it would come back at once.
+            tracked.ledger = ProjectLedger {
+                root: std::mem::take(&mut tracked.ledger.root),
+                last_good: tracked.ledger.last_good.take(),
+                suspended: true,
+                ..ProjectLedger::default()
+            };
+            tracked.unsaved = true;
+            self.dirty.insert(name.clone());
+            return;
+        }
+        if let Err(error) = self.store.forget(name) {
+            self.issue("ledger", Some(error.to_string()));
+        }
+        self.projects.remove(name);
+        self.event(
+            EventType::SystemAlert,
+            Severity::Info,
+            Some(name),
+            None,
+            "the project is removed; its volumes are kept",
+        );
+    }
+
+    /// Begins steps as far as there is room, after writing down that it does.
+    fn begin(&mut self, name: &ProjectName, steps: Vec<Step>) {
+        let now = self.clock.now();
+        let mut chosen = Vec::new();
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        tracked.starved = false;
+        for step in steps {
+            let busy = keeps_busy(&step.action);
+            let room = if busy { self.busy < self.options.parallel } else { self.running - self.busy < WAITING_CALLS };
+            if !room {
+                tracked.starved = true;
+                continue;
+            }
+            if matches!(step.action, Action::StartContainer { .. }) && !self.options.start_delay.is_zero() {
+                if Instant::now() < self.next_start {
+                    let later = now.checked_add(self.next_start - Instant::now()).unwrap_or(now);
+                    tracked.wake_at = Some(tracked.wake_at.map_or(later, |at| at.min(later)));
+                    continue;
+                }
+                self.next_start = Instant::now() + self.options.start_delay;
+            }
+            self.running += 1;
+            self.busy += usize::from(busy);
+            tracked.in_flight.insert(step.action.subject(), step.action.clone());
+            memory::begins(&mut tracked.ledger, tracked.target.as_deref(), &step, now);
+            chosen.push(step);
+        }
+        if chosen.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.save(name, &tracked.ledger) {
+            // Without a note of it no step runs.
+            for step in &chosen {
+                self.running -= 1;
+                self.busy -= usize::from(keeps_busy(&step.action));
+                tracked.in_flight.remove(&step.action.subject());
+                tracked.ledger.in_flight.remove(&step.action.subject());
+            }
+            tracked.wake_at = now.checked_add(LEDGER_RETRY).ok();
+            let text = format!("nothing is done while the ledger cannot be written: {error}");
+            if self.issue("ledger", Some(text.clone())) {
+                self.event(EventType::SystemAlert, Severity::Error, None, None, text);
+            }
+            return;
+        }
+        tracked.unsaved = false;
+        let target = tracked.target.clone();
+        self.issue("ledger", None);
+        for step in chosen {
+            self.launch(name, step, target.clone());
+        }
+    }
+
+    fn launch(&mut self, name: &ProjectName, step: Step, target: Option<Arc<crate::model::Project>>) {
+        self.observer.notice(&Notice::StepStarted { project: name, step: &step });
+        let image = step
+            .action
+            .service()
+            .and_then(|s| target.as_ref()?.services.get(s))
+            .and_then(|s| self.cache.image(&s.image).cloned().flatten());
+        let order = Order { action: step.action.clone(), target, image, instance: self.instance.clone() };
+        let (engine, sender, project) = (self.engine.clone(), self.sender.clone(), name.clone());
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let result = execute(&*engine, &order).await;
+            let outcome = Outcome { project, step, took: began.elapsed(), result };
+            let _ = sender.send(Message::Step(Box::new(outcome)));
+        });
+    }
+
+    pub(super) fn on_outcome(&mut self, outcome: Outcome) {
+        let Outcome { project, step, took, result } = outcome;
+        self.running -= 1;
+        self.busy -= usize::from(keeps_busy(&step.action));
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.observer.notice(&Notice::StepEnded { project: &project, step: &step, took, error: error.as_deref() });
+        let starved = self.projects.values().filter(|t| t.starved).map(|t| t.name.clone());
+        self.dirty.extend(starved.chain([project.clone()]));
+        match result {
+            Ok(made) => self.on_success(&project, &step, made),
+            Err(error) => self.on_failure(&project, &step, &error),
+        }
+    }
+
+    fn on_success(&mut self, name: &ProjectName, step: &Step, made: Option<ContainerId>) {
+        let subject = step.action.subject();
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        let target = tracked.target.clone();
+        memory::worked(&mut tracked.ledger, target.as_deref(), &tracked.decision, step, made.as_ref());
+        tracked.unsaved = true;
+        let key = (name.clone(), subject.clone());
+        match &step.action {
+            Action::CreateContainer { .. } => {
+                let Some(id) = made else { return };
+                self.settling.containers.insert(id.clone(), key);
+                self.inspect_new(id);
+            }
+            Action::RemoveContainer { container, .. } => {
+                tracked.in_flight.remove(&subject);
+                self.cache.forget(container);
+            }
+            Action::StartContainer { container, service, .. } => {
+                self.settling.containers.insert(container.clone(), key);
+                self.inspect(container.clone());
+                if step.cause.attempt().is_some() {
+                    let service = service.clone();
+                    self.tell_restart(name, &service, &step.cause);
+                }
+            }
+            action => match action.container() {
+                Some(container) => {
+                    self.settling.containers.insert(container.clone(), key);
+                    self.inspect(container.clone());
+                }
+                None => {
+                    if let Action::PullImage { image } = action {
+                        self.settling.images.entry(image.clone()).or_default().push(key);
+                        self.look_up(image);
+                    } else {
+                        let mark = self.cache.mark();
+                        self.settling.lists.push((mark, key.0, key.1));
+                        self.list();
+                    }
+                }
+            },
+        }
+        if let (Action::CreateContainer { service, .. }, Some(_)) = (&step.action, step.cause.attempt()) {
+            self.tell_restart(name, service, &step.cause);
+        }
+    }
+
+    fn tell_restart(&mut self, name: &ProjectName, service: &crate::model::ServiceName, cause: &Cause) {
+        let target = self.projects.get(name).and_then(|t| t.target.clone());
+        let declared = target.as_ref().and_then(|p| p.services.get(service));
+        self.observer.notice(&Notice::Restarted {
+            project: name,
+            service,
+            kind: declared.and_then(|s| s.extension.kind.as_deref()),
+            critical: declared.is_some_and(|s| s.extension.critical),
+        });
+        let message = format!("{service} is started again: {cause}");
+        self.event(EventType::ServiceRestarted, Severity::Warning, Some(name), Some(service), message);
+    }
+
+    /// The call failed, or its outcome is not known: everything of the project is looked at again first.
+    fn on_failure(&mut self, name: &ProjectName, step: &Step, error: &EngineError) {
+        let now = self.clock.now();
+        let mark = self.cache.mark();
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        let subject = step.action.subject();
+        tracked.in_flight.remove(&subject);
+        tracked.ledger.in_flight.remove(&subject);
+        tracked.refresh = Refresh::List(mark);
+        tracked.unsaved = true;
+        if error.is_unreachable() {
+            // The engine is away: that is no failure of the step.
+            self.on_engine_lost(&error.to_string());
+            return;
+        }
+        let target = tracked.target.clone();
+        let trouble = trouble(error);
+        let attempts = memory::failed(&mut tracked.ledger, target.as_deref(), step, trouble, &error.to_string(), now);
+        self.list();
+        // Told when it begins and as it doubles, not each time.
+        if attempts.is_power_of_two() {
+            let message = format!("{} failed ({attempts}x): {error}", step.action);
+            self.event(EventType::StepFailed, Severity::Error, Some(name), step.action.service(), message);
+        }
+        // An image that vanished shows when it is looked up.
+        let image = step
+            .action
+            .service()
+            .and_then(|s| Some(self.projects.get(name)?.target.as_ref()?.services.get(s)?.image.clone()));
+        if let (Action::CreateContainer { .. }, Some(image)) = (&step.action, image) {
+            self.look_up(&image);
+        }
+    }
+
+    /// A container ended: by itself, or by somebody's hand.
+    pub(super) fn on_died(&mut self, id: &ContainerId, code: i64) {
+        let Some(container) = self.cache.container(id).cloned() else { return };
+        let Some(service) = &container.service else { return };
+        let Some(tracked) = self.projects.get(&container.project) else { return };
+        let subject = Subject::Replica(service.clone(), container.number);
+        if tracked.in_flight.contains_key(&subject) {
+            return;
+        }
+        let name = container.project.clone();
+        if container.killed {
+            let message = format!("{} was stopped or killed from outside, exit {code}", container.name);
+            self.event(EventType::ForeignAction, Severity::Warning, Some(&name), Some(service), message);
+        } else if code != 0 {
+            let message = format!("{} exited with {code}", container.name);
+            self.event(EventType::ServiceDown, Severity::Warning, Some(&name), Some(service), message);
+        }
+    }
+
+    pub(super) fn release_container(&mut self, id: &ContainerId) {
+        if let Some((project, subject)) = self.settling.containers.remove(id) {
+            self.release(&project, &subject);
+        }
+    }
+
+    pub(super) fn release_image(&mut self, reference: &str) {
+        for (project, subject) in self.settling.images.remove(reference).unwrap_or_default() {
+            self.release(&project, &subject);
+        }
+    }
+
+    pub(super) fn release_listed(&mut self, point: u64) {
+        let (seen, waiting) =
+            std::mem::take(&mut self.settling.lists).into_iter().partition(|(mark, ..)| point >= *mark);
+        self.settling.lists = waiting;
+        let seen: Vec<(u64, ProjectName, Subject)> = seen;
+        for (_, project, subject) in seen {
+            self.release(&project, &subject);
+        }
+    }
+
+    pub(super) fn release_all(&mut self) {
+        let settling = std::mem::take(&mut self.settling);
+        let lists = settling.lists.into_iter().map(|(_, p, s)| (p, s));
+        let all: Vec<_> =
+            settling.containers.into_values().chain(settling.images.into_values().flatten()).chain(lists).collect();
+        for (project, subject) in all {
+            self.release(&project, &subject);
+        }
+    }
+
+    fn release(&mut self, project: &ProjectName, subject: &Subject) {
+        if let Some(tracked) = self.projects.get_mut(project) {
+            tracked.in_flight.remove(subject);
+            self.dirty.insert(project.clone());
+        }
+    }
+
+    /// Writes what is not written yet.
+    pub(super) fn save_all(&mut self) {
+        let mut failed = None;
+        for tracked in self.projects.values_mut() {
+            if tracked.unsaved_target
+                && let Some(target) = &tracked.target
+            {
+                match self.store.save_last_good(&tracked.name, target) {
+                    Ok(()) => tracked.unsaved_target = false,
+                    Err(error) => failed = Some(error.to_string()),
+                }
+            }
+            if tracked.unsaved {
+                match self.store.save(&tracked.name, &tracked.ledger) {
+                    Ok(()) => tracked.unsaved = false,
+                    Err(error) => failed = Some(error.to_string()),
+                }
+            }
+        }
+        if let Some(text) = failed
+            && self.issue("ledger", Some(text.clone()))
+        {
+            self.event(EventType::SystemAlert, Severity::Error, None, None, text);
+        }
+    }
+}
+
+/// What the Engine's words mean.
+fn trouble(error: &EngineError) -> Trouble {
+    match error {
+        EngineError::Refused { status: 404, message } if message.contains("network") => Trouble::NetworkGone,
+        EngineError::Refused { status: 404, .. } => Trouble::GoingAway,
+        EngineError::Refused { status: 409, message } if message.contains("marked for removal") => Trouble::GoingAway,
+        _ => Trouble::Other,
+    }
+}
+
+/// Decides the jitter: each evenkeel has its own.
+fn seed(instance: &crate::model::InstanceId) -> u64 {
+    hash::spread(0, &[instance.as_str()], 0)
+}

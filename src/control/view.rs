@@ -1,0 +1,166 @@
+//! Making what is published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::publish::{ContainerView, ProjectView, ServiceView, Snapshot};
+use super::tracked::Tracked;
+use super::{Controller, Reply, operations::Refused};
+use crate::decide::{Input, Target, forecast};
+use crate::model::ledger::Subject;
+use crate::model::observed::Container;
+use crate::model::state::ServiceState;
+use crate::model::{ProjectName, ServiceName};
+
+impl Controller {
+    /// Publishes if something changed.
+    pub(super) fn publish(&mut self) {
+        if !self.unpublished && self.stale_views.is_empty() {
+            return;
+        }
+        self.unpublished = false;
+        let mut snapshot = Snapshot::clone(&self.published.borrow());
+        for name in std::mem::take(&mut self.stale_views) {
+            match self.projects.get(&name).filter(|t| self.concerns(t)) {
+                Some(tracked) => {
+                    let containers: Vec<&Container> = self.cache.of_project(&name).collect();
+                    let commit = self.reading.as_ref().and_then(|r| r.commit.clone());
+                    snapshot.projects.insert(name, Arc::new(view(tracked, &containers, commit)));
+                }
+                None => {
+                    snapshot.projects.remove(&name);
+                }
+            }
+        }
+        snapshot.engine = self.engine_status.clone();
+        snapshot.root.clone_from(&self.options.root);
+        snapshot.commit = self.reading.as_ref().and_then(|r| r.commit.clone());
+        snapshot.manifests_read = self.reading.is_some();
+        snapshot.guard = self.guard.reason().map(str::to_owned);
+        snapshot.issues = self.issues.values().cloned().collect();
+        snapshot.events = self.events.clone();
+        snapshot.resynced = self.resynced;
+        self.published.send_replace(Arc::new(snapshot));
+    }
+
+    fn concerns(&self, tracked: &Tracked) -> bool {
+        let ours = !self.options.single && tracked.ledger.root == self.options.root;
+        tracked.manifest.is_some() || tracked.ledger.down.is_some() || ours
+    }
+
+    pub(super) fn plan(&self, name: &ProjectName) -> Reply {
+        let Some(tracked) = self.projects.get(name) else {
+            return Err(Refused(format!("there is no project `{name}`")));
+        };
+        if !self.engine_status.up {
+            return Err(Refused("the Engine does not answer, so there is no plan".into()));
+        }
+        let observed = self.cache.snapshot(name, tracked.target.as_deref());
+        let others = self
+            .projects
+            .values()
+            .filter(|t| t.manifest.is_some())
+            .map(|t| (t.name.clone(), t.state()))
+            .collect::<BTreeMap<_, _>>();
+        let plan = forecast(&Input {
+            project: name,
+            target: match (&tracked.manifest, &tracked.target) {
+                (Some(_), Some(project)) => Target::Declared(project),
+                (Some(_), None) => Target::Unknown,
+                (None, last) => Target::Removed { last: last.as_deref(), confirmed: tracked.removal_confirmed() },
+            },
+            absences_confirmed: true,
+            guard_tripped: self.guard.reason().is_some(),
+            observed: &observed,
+            in_flight: &tracked.in_flight,
+            ledger: &tracked.ledger,
+            others: &others,
+            capabilities: self.capabilities,
+            recovery: &self.options.recovery,
+            instance: &self.instance,
+            take_over: self.options.take_over,
+            seed: 0,
+            now: self.clock.now(),
+        });
+        serde_json::to_value(plan).map_err(|e| Refused(e.to_string()))
+    }
+}
+
+/// A project for people and programs.
+pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<String>) -> ProjectView {
+    let mut services: BTreeMap<ServiceName, ServiceView> = BTreeMap::new();
+    let declared = tracked.target.iter().flat_map(|p| p.services.keys());
+    let names =
+        declared.chain(tracked.decision.services.keys()).chain(containers.iter().filter_map(|c| c.service.as_ref()));
+    for name in names {
+        if !services.contains_key(name) {
+            services.insert(name.clone(), service(tracked, name, containers));
+        }
+    }
+    let manifest = tracked.manifest.as_ref();
+    ProjectView {
+        name: tracked.name.clone(),
+        state: tracked.state(),
+        manifest_valid: manifest.is_none_or(|m| m.project.is_some()),
+        manifest: manifest.map(|m| m.path.clone()),
+        revision: tracked.target.as_ref().map(|p| p.revision.clone()),
+        commit,
+        last_converged: tracked.last_converged,
+        in_flight: tracked.in_flight.values().map(ToString::to_string).collect(),
+        steps: tracked.decision.steps.clone(),
+        waiting: tracked.decision.waiting.clone(),
+        drift: tracked.decision.drift.clone(),
+        failures: tracked.ledger.failures.iter().map(|(s, f)| (s.to_string(), f.error.clone())).collect(),
+        diagnostics: manifest.map(|m| m.diagnostics.clone()).unwrap_or_default(),
+        services,
+    }
+}
+
+fn service(tracked: &Tracked, name: &ServiceName, containers: &[&Container]) -> ServiceView {
+    let declared = tracked.target.as_ref().and_then(|p| p.services.get(name));
+    let state = tracked.decision.services.get(name).cloned().unwrap_or(ServiceState::NotStarted);
+    let restarts = tracked
+        .ledger
+        .slots
+        .iter()
+        .filter(|(subject, _)| matches!(subject, Subject::Replica(s, _) if s == name))
+        .map(|(_, slot)| slot.restarts)
+        .sum();
+    ServiceView {
+        id: format!("{}.{name}", tracked.name),
+        summary: state.to_string(),
+        state,
+        image: declared.map(|s| s.image.clone()),
+        kind: declared.and_then(|s| s.extension.kind.clone()),
+        critical: declared.is_some_and(|s| s.extension.critical),
+        job: tracked.target.as_ref().is_some_and(|p| p.is_job(name)),
+        restarts,
+        depends_on: declared.map(|s| s.depends_on.keys().cloned().collect()).unwrap_or_default(),
+        containers: containers
+            .iter()
+            .filter(|c| c.service.as_ref() == Some(name))
+            .map(|c| ContainerView {
+                id: c.id.to_string(),
+                name: c.name.clone(),
+                number: c.number,
+                state: c.state.as_str(),
+                health: c.health,
+                error: c.error.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// A snapshot as a document.
+pub(super) fn status_json(snapshot: &Snapshot) -> Value {
+    json!({
+        "engine": snapshot.engine,
+        "root": snapshot.root,
+        "commit": snapshot.commit,
+        "guard": snapshot.guard,
+        "issues": snapshot.issues,
+        "projects": snapshot.projects.values().map(|p| &**p).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,179 @@
+//! Watching the manifests directory: the file system's events settle into one read, and a periodic rescan catches what
+//! they lost. Reading is done beside the loop.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Clock;
+use crate::manifest::interpolate::Variables;
+use crate::manifest::source::{self, is_ignored};
+use crate::manifest::{Loaded, load_all};
+use crate::model::Timestamp;
+
+/// No read begins while files changed within this time: one `git checkout` is one read.
+const QUIET: Duration = Duration::from_millis(100);
+/// A directory that never comes to rest is read all the same.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found in the manifests directory.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// When the reading was begun.
+    pub at: Timestamp,
+    /// The manifests, or why the directory cannot be read.
+    pub manifests: Result<Vec<Arc<Loaded>>, String>,
+    /// Git is in the middle of changing the directory.
+    pub busy: bool,
+    /// The device it is on.
+    pub device: Option<u64>,
+    /// The commit it is at.
+    pub commit: Option<String>,
+}
+
+/// How a directory is watched.
+#[derive(Debug, Clone)]
+pub struct WatchOptions {
+    /// The manifests directory, or one manifest.
+    pub root: PathBuf,
+    /// Variables for interpolation: the process's own environment.
+    pub environment: Variables,
+    /// Use the file system's events.
+    pub events: bool,
+    /// Between two rescans.
+    pub rescan: Duration,
+}
+
+/// Reads the directory now.
+pub fn read(options: &WatchOptions, previous: &[Arc<Loaded>], clock: &dyn Clock) -> Reading {
+    let at = clock.now();
+    let busy = source::git_is_busy(&options.root);
+    let manifests = load_all(&options.root, &options.environment, previous).map_err(|e| e.to_string());
+    Reading {
+        at,
+        manifests,
+        busy: busy || source::git_is_busy(&options.root),
+        device: source::device(&options.root),
+        commit: source::git_commit(&options.root),
+    }
+}
+
+/// Watches until the receiver of readings is gone. A message on `asked` asks for one reading at that time.
+pub async fn watch(
+    options: WatchOptions,
+    clock: Arc<dyn Clock>,
+    mut asked: mpsc::UnboundedReceiver<Instant>,
+    found: impl Fn(Reading) -> bool,
+) {
+    let (sender, mut events) = mpsc::channel::<()>(1);
+    let mut eyes: Option<Eyes> = None;
+    let mut previous: Vec<Arc<Loaded>> = Vec::new();
+    let mut next = Instant::now();
+    let mut rescan_at = Instant::now();
+    loop {
+        // A request may name a time, an event means as soon as it is quiet.
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(next) => {}
+            Some(()) = events.recv() => settle(&mut events).await,
+            at = asked.recv() => match at {
+                Some(at) => {
+                    next = next.min(at);
+                    continue;
+                }
+                None => return,
+            },
+        }
+        if options.events && eyes.as_ref().is_none_or(|e| !e.sees(&options.root)) {
+            eyes = Eyes::open(&options.root, sender.clone());
+        }
+        // What changes while the reading goes on causes another.
+        while events.try_recv().is_ok() {}
+        let reading = {
+            let (options, clock, previous) = (options.clone(), Arc::clone(&clock), previous.clone());
+            tokio::task::spawn_blocking(move || read(&options, &previous, &*clock)).await
+        };
+        let Ok(reading) = reading else { return };
+        if let Ok(manifests) = &reading.manifests {
+            previous.clone_from(manifests);
+        }
+        if !found(reading) {
+            return;
+        }
+        if Instant::now() >= rescan_at {
+            rescan_at = Instant::now() + options.rescan;
+        }
+        next = rescan_at;
+    }
+}
+
+/// Returns when nothing has happened for a while.
+async fn settle(events: &mut mpsc::Receiver<()>) {
+    let latest = Instant::now() + PATIENCE;
+    while Instant::now() < latest {
+        match tokio::time::timeout(QUIET, events.recv()).await {
+            Ok(Some(())) => {}
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+/// The file system's events of one directory.
+struct Eyes {
+    identity: Option<(u64, u64)>,
+    _watcher: RecommendedWatcher,
+}
+
+fn identity(root: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(root).ok().map(|m| (m.dev(), m.ino()))
+}
+
+impl Eyes {
+    fn open(root: &Path, sender: mpsc::Sender<()>) -> Option<Self> {
+        // A single manifest is watched through its folder: editors replace files.
+        let folder = if root.is_dir() { root } else { root.parent()? };
+        let base = folder.to_owned();
+        let handler = move |event: notify::Result<notify::Event>| {
+            // An overflow or error may hide anything, so it counts as a change.
+            if event.map_or(true, |event| matters(&event, &base)) {
+                // One that is waiting already says the same.
+                let _ = sender.try_send(());
+            }
+        };
+        let opened = notify::recommended_watcher(handler).and_then(|mut watcher| {
+            watcher.watch(folder, RecursiveMode::Recursive)?;
+            Ok(watcher)
+        });
+        match opened {
+            Ok(watcher) => Some(Self { identity: identity(root), _watcher: watcher }),
+            Err(error) => {
+                tracing::warn!(%error, root = %root.display(), "cannot watch; the rescan alone finds changes");
+                None
+            }
+        }
+    }
+
+    fn sees(&self, root: &Path) -> bool {
+        // A single file is another one after each rename-over, its folder is not.
+        !root.is_dir() || self.identity == identity(root)
+    }
+}
+
+fn matters(event: &notify::Event, base: &Path) -> bool {
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
+        EventKind::Access(_) => return false,
+        _ => {}
+    }
+    event.paths.is_empty()
+        || event.paths.iter().any(|path| {
+            let inner = path.strip_prefix(base).unwrap_or(path);
+            inner.components().all(|part| !is_ignored(&part.as_os_str().to_string_lossy()))
+        })
+}

@@ -1,0 +1,244 @@
+//! Steps: what the controller may do now.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Cause;
+use crate::model::ledger::Subject;
+use crate::model::{ContainerId, NetworkId, Project, ServiceName};
+
+/// One thing to do, and why. Carrying it out is at most one mutating call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.action, self.cause)
+    }
+}
+
+/// What to do. Containers and networks are named by id: names can be taken by others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Make a network of the manifest.
+    CreateNetwork {
+        /// Its key.
+        key: String,
+        /// The Engine's name for it.
+        name: String,
+    },
+    /// Remove a network that is ours.
+    RemoveNetwork {
+        /// Which.
+        id: NetworkId,
+        /// Its name.
+        name: String,
+    },
+    /// Make a volume of the manifest.
+    CreateVolume {
+        /// Its key.
+        key: String,
+        /// The Engine's name for it.
+        name: String,
+    },
+    /// Remove a volume; only after `down --volumes`.
+    RemoveVolume {
+        /// Which.
+        name: String,
+    },
+    /// Fetch an image.
+    PullImage {
+        /// Its reference.
+        image: String,
+    },
+    /// Make a container.
+    CreateContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Its name; another than the final one while the container it replaces has that.
+        name: String,
+        /// The container it replaces, by name.
+        replaces: Option<String>,
+        /// The networks to attach it to, by key.
+        networks: Vec<(String, NetworkId)>,
+    },
+    /// Attach a container to a further network.
+    ConnectNetwork {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// The network's key.
+        key: String,
+        /// The network.
+        network: NetworkId,
+    },
+    /// Start a container.
+    StartContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Ask a container to end, and end it after the grace period.
+    StopContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// The grace period; the container's own where it is not written.
+        grace: Option<Duration>,
+    },
+    /// Remove a container that does not run. Its anonymous volumes stay.
+    RemoveContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Give a container its final name.
+    RenameContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// The name.
+        name: String,
+    },
+    /// Let a frozen container go on.
+    UnpauseContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+    },
+}
+
+impl Action {
+    /// What the step works on: one step at a time works on each subject.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, .. } => Subject::Network(name.clone()),
+            Self::CreateVolume { name, .. } | Self::RemoveVolume { name } => Subject::Volume(name.clone()),
+            Self::PullImage { image } => Subject::Image(image.clone()),
+            Self::CreateContainer { service, number, .. }
+            | Self::ConnectNetwork { service, number, .. }
+            | Self::StartContainer { service, number, .. }
+            | Self::StopContainer { service, number, .. }
+            | Self::RemoveContainer { service, number, .. }
+            | Self::RenameContainer { service, number, .. }
+            | Self::UnpauseContainer { service, number, .. } => Subject::Replica(service.clone(), *number),
+        }
+    }
+
+    /// The service it is for, if for one.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::CreateContainer { service, .. }
+            | Self::ConnectNetwork { service, .. }
+            | Self::StartContainer { service, .. }
+            | Self::StopContainer { service, .. }
+            | Self::RemoveContainer { service, .. }
+            | Self::RenameContainer { service, .. }
+            | Self::UnpauseContainer { service, .. } => Some(service),
+            _ => None,
+        }
+    }
+
+    /// The container it touches, if one that is there.
+    pub fn container(&self) -> Option<&ContainerId> {
+        match self {
+            Self::ConnectNetwork { container, .. }
+            | Self::StartContainer { container, .. }
+            | Self::StopContainer { container, .. }
+            | Self::RemoveContainer { container, .. }
+            | Self::RenameContainer { container, .. }
+            | Self::UnpauseContainer { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+
+    /// What a failure of this step is remembered under: with another configuration it is tried at once.
+    pub fn config(&self, target: Option<&Project>) -> String {
+        let of_service =
+            |service: &ServiceName| target.and_then(|p| p.services.get(service)).map(|s| s.config_hash.clone());
+        match self {
+            Self::CreateNetwork { .. } | Self::CreateVolume { .. } => {
+                target.map(|p| p.revision.clone()).unwrap_or_default()
+            }
+            Self::RemoveNetwork { id, .. } => id.to_string(),
+            Self::RemoveVolume { name } => name.clone(),
+            Self::PullImage { image } => image.clone(),
+            _ => self
+                .service()
+                .and_then(of_service)
+                .or_else(|| self.container().map(ToString::to_string))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// A bounded word for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateNetwork { .. } => "create_network",
+            Self::RemoveNetwork { .. } => "remove_network",
+            Self::CreateVolume { .. } => "create_volume",
+            Self::RemoveVolume { .. } => "remove_volume",
+            Self::PullImage { .. } => "pull_image",
+            Self::CreateContainer { .. } => "create_container",
+            Self::ConnectNetwork { .. } => "connect_network",
+            Self::StartContainer { .. } => "start_container",
+            Self::StopContainer { .. } => "stop_container",
+            Self::RemoveContainer { .. } => "remove_container",
+            Self::RenameContainer { .. } => "rename_container",
+            Self::UnpauseContainer { .. } => "unpause_container",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),
+            Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
+            Self::CreateVolume { name, .. } => write!(f, "create volume {name}"),
+            Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
+            Self::PullImage { image } => write!(f, "pull image {image}"),
+            Self::CreateContainer { service, number, name, .. } => write!(f, "create {service}/{number} as {name}"),
+            Self::ConnectNetwork { service, number, key, .. } => write!(f, "connect {service}/{number} to {key}"),
+            Self::StartContainer { service, number, container } => {
+                write!(f, "start {service}/{number} ({})", container.short())
+            }
+            Self::StopContainer { service, number, container, .. } => {
+                write!(f, "stop {service}/{number} ({})", container.short())
+            }
+            Self::RemoveContainer { service, number, container } => {
+                write!(f, "remove {service}/{number} ({})", container.short())
+            }
+            Self::RenameContainer { service, number, name, .. } => write!(f, "rename {service}/{number} to {name}"),
+            Self::UnpauseContainer { service, number, .. } => write!(f, "unpause {service}/{number}"),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Why a step is taken, and why one is not.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::service::Condition;
+use crate::model::{ImageId, ProjectName, ServiceName, Timestamp};
+
+/// Why a step is taken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// The manifest wants it and it is not there.
+    Missing,
+    /// It was there, and somebody else removed it.
+    Gone {
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
+    /// The service's configuration changed.
+    ConfigChanged {
+        /// The old hash, where a label tells.
+        from: Option<String>,
+        /// The new one.
+        to: String,
+    },
+    /// Its image changed.
+    ImageChanged {
+        /// The old one.
+        from: ImageId,
+        /// The new one.
+        to: ImageId,
+    },
+    /// It is made and what it waited for is ready.
+    Ready,
+    /// It ended by itself.
+    Exited {
+        /// The exit code.
+        code: i64,
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
+    /// It was stopped or killed from outside.
+    Killed {
+        /// The exit code.
+        code: i64,
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
+    /// The kernel ended it for want of memory.
+    OutOfMemory {
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
+    /// It was frozen from outside.
+    Paused,
+    /// Nobody knows whether its making came to its end.
+    Unprepared,
+    /// A network it was attached to is gone, and it cannot start without.
+    Adrift,
+    /// It is half removed.
+    Dead,
+    /// Its replacement is made and may start.
+    Replaced,
+    /// The replacement runs.
+    ReplacementReady,
+    /// The replacement did not come up.
+    ReplacementFailed,
+    /// The replacement did not come up, so the old one serves on.
+    FallBack,
+    /// There is another one like it.
+    Double,
+    /// The manifest wants fewer replicas.
+    ScaledDown,
+    /// The manifest has no such service any more.
+    Orphan,
+    /// The manifest is gone.
+    ProjectRemoved,
+    /// `evenkeel down`.
+    Down,
+}
+
+impl Cause {
+    /// The how-manieth restart since the last calm time, where the step is one.
+    pub fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::Gone { attempt }
+            | Self::Exited { attempt, .. }
+            | Self::Killed { attempt, .. }
+            | Self::OutOfMemory { attempt } => Some(*attempt),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |hash: &str| hash.trim_start_matches("sha256:").chars().take(8).collect::<String>();
+        match self {
+            Self::Missing => f.write_str("it is not there"),
+            Self::Gone { attempt } => write!(f, "somebody removed it (restart {attempt})"),
+            Self::ConfigChanged { from: Some(from), to } => {
+                write!(f, "its configuration changed from {} to {}", short(from), short(to))
+            }
+            Self::ConfigChanged { from: None, .. } => f.write_str("its configuration is not known"),
+            Self::ImageChanged { from, to } => {
+                write!(f, "its image changed from {} to {}", short(from.as_str()), short(to.as_str()))
+            }
+            Self::Ready => f.write_str("what it waited for is ready"),
+            Self::Exited { code, attempt } => write!(f, "it exited with {code} (restart {attempt})"),
+            Self::Killed { code, attempt } => {
+                write!(f, "it was stopped or killed from outside, exit {code} (restart {attempt})")
+            }
+            Self::OutOfMemory { attempt } => write!(f, "it ran out of memory (restart {attempt})"),
+            Self::Paused => f.write_str("it was paused from outside"),
+            Self::Unprepared => f.write_str("its creation was interrupted"),
+            Self::Adrift => f.write_str("a network that it was attached to is gone"),
+            Self::Dead => f.write_str("it is dead"),
+            Self::Replaced => f.write_str("its replacement is ready to start"),
+            Self::ReplacementReady => f.write_str("its replacement runs"),
+            Self::ReplacementFailed => f.write_str("it did not come up"),
+            Self::FallBack => f.write_str("its replacement did not come up"),
+            Self::Double => f.write_str("there is another one"),
+            Self::ScaledDown => f.write_str("fewer replicas are wanted"),
+            Self::Orphan => f.write_str("the manifest does not name it any more"),
+            Self::ProjectRemoved => f.write_str("the manifest is gone"),
+            Self::Down => f.write_str("`down` was asked for"),
+        }
+    }
+}
+
+/// Something that is desired but may not be done yet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Waiting {
+    /// The service, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// What for.
+    #[serde(flatten)]
+    pub on: WaitingOn,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "on", rename_all = "snake_case")]
+pub enum WaitingOn {
+    /// A service it depends on.
+    Dependency {
+        /// Which.
+        dependency: ServiceName,
+        /// For what.
+        condition: Condition,
+        /// How the dependency is.
+        because: String,
+    },
+    /// Another project.
+    Project {
+        /// Which.
+        project: ProjectName,
+        /// How it is.
+        because: String,
+    },
+    /// The time of the next attempt.
+    Backoff {
+        /// That time.
+        until: Timestamp,
+        /// Attempts so far.
+        attempts: u32,
+        /// What went wrong last.
+        error: String,
+    },
+    /// Its health check.
+    Health,
+    /// The Engine, which restarts it by itself.
+    EngineRestart,
+    /// Somebody who must make what the manifest calls external.
+    External {
+        /// `network NAME` or `volume NAME`.
+        what: String,
+    },
+    /// An operator's `resume`, or the manifest's.
+    Suspended,
+    /// An operator's `confirm`.
+    Guard,
+    /// A second look that finds it still gone from the manifest.
+    SecondLook,
+    /// `--take-over`: another evenkeel made this.
+    OtherInstance {
+        /// Its id.
+        instance: String,
+    },
+}
+
+impl WaitingOn {
+    /// A bounded word for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Dependency { .. } => "dependency",
+            Self::Project { .. } => "project",
+            Self::Backoff { .. } => "backoff",
+            Self::Health => "health",
+            Self::EngineRestart => "engine_restart",
+            Self::External { .. } => "external",
+            Self::Suspended => "suspended",
+            Self::Guard => "guard",
+            Self::SecondLook => "second_look",
+            Self::OtherInstance { .. } => "other_instance",
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(service) = &self.service {
+            write!(f, "{service} waits for ")?;
+        } else {
+            f.write_str("waits for ")?;
+        }
+        self.on.fmt(f)
+    }
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dependency { dependency, condition, because } => {
+                write!(f, "{dependency} ({}): {because}", condition.as_str())
+            }
+            Self::Project { project, because } => write!(f, "project {project}: {because}"),
+            Self::Backoff { until, attempts, error } => {
+                write!(f, "the next attempt at {until} ({attempts} so far): {error}")
+            }
+            Self::Health => f.write_str("its health check"),
+            Self::EngineRestart => f.write_str("the Engine to restart it"),
+            Self::External { what } => write!(f, "external {what}, which does not exist"),
+            Self::Suspended => f.write_str("`evenkeel resume`: it is suspended"),
+            Self::Guard => f.write_str("`evenkeel confirm`: too much would be removed at once"),
+            Self::SecondLook => f.write_str("a second look at the manifest before anything is removed"),
+            Self::OtherInstance { instance } => {
+                write!(f, "`--take-over`: it was made by the evenkeel instance {instance}")
+            }
+        }
+    }
+}

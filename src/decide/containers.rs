@@ -1,0 +1,427 @@
+//! The containers of one service: make, start, replace, restart, name.
+
+use super::recovery::{self, Verdict};
+use super::resources::Places;
+use super::slots::{Difference, Phase, Slot, Slots, attached, difference};
+use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, removal};
+use crate::model::ledger::Subject;
+use crate::model::observed::{Container, ContainerState, Health};
+use crate::model::state::ServiceState;
+use crate::model::{Project, Service};
+
+/// How often a replacement may come down before it came up, where the Engine restarts it by itself.
+const REPLACEMENT_TRIES: u32 = 3;
+
+/// Decides about one service. Steps are added in the order of urgency.
+pub(super) fn decide(
+    input: &Input<'_>,
+    project: &Project,
+    slots: &Slots<'_>,
+    places: &Places,
+    other_projects: &[Waiting],
+    service: &Service,
+    decision: &mut Decision,
+) {
+    if service.extension.suspend || input.ledger.suspended_services.contains(&service.name) {
+        decision.wait(Some(&service.name), WaitingOn::Suspended);
+        decision.services.insert(service.name.clone(), ServiceState::Suspended);
+        return;
+    }
+    let turn = Turn { input, project, slots, places, other_projects, service };
+    let mut worst = ServiceState::NotStarted;
+    for slot in slots.of_service(&service.name) {
+        let state = turn.slot(slot, decision);
+        worst = worse(worst, state);
+    }
+    removal::containers(input, Some(project), slots.surplus(&service.name), &Cause::ScaledDown, decision);
+    decision.services.insert(service.name.clone(), worst);
+}
+
+fn worse(a: ServiceState, b: ServiceState) -> ServiceState {
+    let rank = |s: &ServiceState| match s {
+        ServiceState::NotStarted => 0,
+        ServiceState::Completed => 1,
+        ServiceState::Running { health: Health::Unhealthy, .. } => 3,
+        ServiceState::Running { .. } => 2,
+        ServiceState::Starting { .. } => 4,
+        ServiceState::Stopping => 5,
+        ServiceState::Waiting { .. } => 6,
+        ServiceState::Suspended => 7,
+        ServiceState::Stopped { .. } => 8,
+        ServiceState::Failed { .. } => 9,
+    };
+    match (&a, &b) {
+        (ServiceState::Running { since: x, .. }, ServiceState::Running { since: y, .. }) if rank(&a) == rank(&b) => {
+            if x > y { a } else { b }
+        }
+        _ if rank(&b) >= rank(&a) => b,
+        _ => a,
+    }
+}
+
+struct Turn<'a, 'i> {
+    input: &'i Input<'i>,
+    project: &'a Project,
+    slots: &'a Slots<'i>,
+    places: &'a Places,
+    other_projects: &'a [Waiting],
+    service: &'a Service,
+}
+
+impl Turn<'_, '_> {
+    fn slot(&self, slot: &Slot<'_>, decision: &mut Decision) -> ServiceState {
+        let subject = Subject::Replica(self.service.name.clone(), slot.number);
+        match self.input.in_flight.get(&subject) {
+            Some(Action::StopContainer { .. } | Action::RemoveContainer { .. }) if slot.current.is_none() => {
+                return ServiceState::Stopping;
+            }
+            Some(_) => return ServiceState::Starting { since: None },
+            None => {}
+        }
+        if let Some((failure, until)) = recovery::backoff(self.input, &subject, &self.service.config_hash) {
+            let last = failure.last;
+            decision.wake(until);
+            let (attempts, error) = (failure.attempts, failure.error.clone());
+            decision.wait(Some(&self.service.name), WaitingOn::Backoff { until, attempts, error: error.clone() });
+            let slots = &self.input.ledger.slots;
+            let tried = slots.get(&subject).and_then(|s| s.fall_back_failed).is_some_and(|at| at >= last);
+            if !tried {
+                self.fall_back(slot, decision);
+            }
+            return ServiceState::Failed { error, attempts };
+        }
+        let Some(current) = slot.current else { return self.make(slot, &subject, decision) };
+        match slot.phase {
+            Phase::Paused => self.unpause(slot, current, decision),
+            Phase::Dead => self.remove(slot, current, Cause::Dead, decision),
+            _ if slot.stale.is_empty() => return self.settled(slot, current, decision),
+            _ => return self.replacing(slot, current, decision),
+        }
+        ServiceState::Starting { since: None }
+    }
+
+    /// Nothing of the slot runs, and there is an older container that did: it serves on until the next attempt.
+    fn fall_back(&self, slot: &Slot<'_>, decision: &mut Decision) {
+        let runs = slot.current.iter().chain(&slot.stale).any(|c| c.is_running());
+        // One whose start failed too is left until then: a start that fails is not tried over and over.
+        let exited = |c: &&&Container| matches!(c.state, ContainerState::Exited { .. }) && c.error.is_none();
+        let old = slot.stale.iter().rev().find(exited);
+        if let (false, Some(old)) = (runs, old) {
+            decision.step(self.start(slot, old), Cause::FallBack);
+        }
+    }
+
+    /// No container is as desired: make one, beside the one it replaces where there is one.
+    fn make(&self, slot: &Slot<'_>, subject: &Subject, decision: &mut Decision) -> ServiceState {
+        let old =
+            slot.stale.iter().copied().max_by_key(|c| (c.is_running(), c.name == self.final_name(slot), c.created));
+        if let Some(leftover) = slot.stale.iter().find(|c| Some(&c.id) != old.map(|o| &o.id)) {
+            self.discard(slot, leftover, Cause::Double, decision);
+            return ServiceState::Starting { since: None };
+        }
+        if slot.phase == Phase::Completed {
+            if let Some(old) = old {
+                self.discard(slot, old, Cause::ReplacementReady, decision);
+            }
+            return ServiceState::Completed;
+        }
+        if old.is_some_and(|c| c.state == ContainerState::Removing) {
+            return ServiceState::Stopping;
+        }
+        if let Some(old) = old.filter(|c| c.state == ContainerState::Created) {
+            self.discard(slot, old, Cause::Unprepared, decision);
+            return ServiceState::Starting { since: None };
+        }
+        if !self.places.ready_for(self.service) {
+            return self.lacking_places();
+        }
+        let name = self.final_name(slot);
+        let networks = self.networks_at_creation();
+        let create = |name: String, replaces: Option<String>| Action::CreateContainer {
+            service: self.service.name.clone(),
+            number: slot.number,
+            name,
+            replaces,
+            networks,
+        };
+        let Some(old) = old else {
+            let known = self.input.ledger.slots.get(subject).filter(|s| s.started.is_some());
+            let mut cause = Cause::Missing;
+            if let Some(known) = known {
+                // What was removed by hand is down like what was killed; a new configuration is another matter.
+                let same = known.config.as_ref() == Some(&self.service.config_hash);
+                if same && let Some(reason) = recovery::never_again(self.service, known.restarts) {
+                    return ServiceState::Stopped { reason: format!("somebody removed it, and {reason}") };
+                }
+                let (at, attempt) = recovery::after_removal(self.input, subject);
+                cause = Cause::Gone { attempt };
+                if at > self.input.now {
+                    return self.hold(at, attempt - 1, cause.to_string(), decision);
+                }
+            }
+            decision.step(create(name, None), cause);
+            return ServiceState::Starting { since: None };
+        };
+        let cause = match difference(self.input, self.service, old) {
+            Some(Difference::Image { from, to }) => Cause::ImageChanged { from, to },
+            Some(Difference::Config { from }) => Cause::ConfigChanged { from, to: self.service.config_hash.clone() },
+            None => Cause::Missing,
+        };
+        // Where the old container's name was taken by a passing one, that name is as good as any.
+        let temporary = format!("{}_{name}", old.id.short());
+        decision.step(create(temporary, Some(name)), cause);
+        ServiceState::Starting { since: None }
+    }
+
+    fn lacking_places(&self) -> ServiceState {
+        let failures = &self.input.ledger.failures;
+        let mut subjects = vec![Subject::Image(self.service.image.clone())];
+        subjects.extend(
+            self.service
+                .networks
+                .keys()
+                .filter_map(|k| Some(Subject::Network(self.project.networks.get(k)?.name.clone()))),
+        );
+        subjects.extend(self.project.volumes.values().map(|v| Subject::Volume(v.name.clone())));
+        match subjects.iter().find_map(|s| failures.get(s)) {
+            Some(failure) => ServiceState::Failed { error: failure.error.clone(), attempts: failure.attempts },
+            None => ServiceState::Waiting { on: "its image, networks and volumes".to_owned() },
+        }
+    }
+
+    /// A container as desired is there, and so is another one.
+    fn replacing(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> ServiceState {
+        let old = slot.stale.iter().copied().find(|c| c.is_running());
+        match &slot.phase {
+            Phase::Created => {
+                if let Some(state) = self.prepare(slot, current, decision) {
+                    return state;
+                }
+                if let Some(state) = self.unready(decision) {
+                    return state;
+                }
+                match old {
+                    Some(old) => self.stop(slot, old, Cause::Replaced, decision),
+                    None => decision.step(self.start(slot, current), Cause::Ready),
+                }
+                ServiceState::Starting { since: None }
+            }
+            phase if readiness::came_up(phase) => {
+                if let Some(old) = old.or_else(|| slot.stale.first().copied()) {
+                    self.discard(slot, old, Cause::ReplacementReady, decision);
+                }
+                self.settled_state(slot, decision)
+            }
+            Phase::Ended(_) => {
+                self.remove(slot, current, Cause::ReplacementFailed, decision);
+                ServiceState::Starting { since: None }
+            }
+            Phase::Running { health: Health::Unhealthy, .. } => {
+                self.stop(slot, current, Cause::ReplacementFailed, decision);
+                ServiceState::Starting { since: None }
+            }
+            Phase::Restarting if current.restart_count >= REPLACEMENT_TRIES => {
+                self.stop(slot, current, Cause::ReplacementFailed, decision);
+                ServiceState::Starting { since: None }
+            }
+            _ => self.settled_state(slot, decision),
+        }
+    }
+
+    /// A container as desired is there, alone.
+    fn settled(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> ServiceState {
+        let name = self.final_name(slot);
+        let temporary = current.name.strip_suffix(&name).is_some_and(|head| head.len() == 13 && head.ends_with('_'));
+        if temporary && slot.phase != Phase::Removing {
+            let action = Action::RenameContainer {
+                service: self.service.name.clone(),
+                number: slot.number,
+                container: current.id.clone(),
+                name,
+            };
+            decision.step(action, Cause::ReplacementReady);
+            return self.settled_state(slot, &mut Decision::default());
+        }
+        match &slot.phase {
+            Phase::Created => {
+                if let Some(state) = self.prepare(slot, current, decision) {
+                    return state;
+                }
+                if let Some(state) = self.unready(decision) {
+                    return state;
+                }
+                decision.step(self.start(slot, current), Cause::Ready);
+                ServiceState::Starting { since: None }
+            }
+            Phase::Ended(Verdict::Again { cause, at, attempts }) => {
+                if *at > self.input.now {
+                    return self.hold(*at, *attempts, cause.to_string(), decision);
+                }
+                match self.adrift(current) {
+                    Some(true) => {
+                        self.remove(slot, current, Cause::Adrift, decision);
+                        return ServiceState::Starting { since: None };
+                    }
+                    None => return self.lacking_places(),
+                    Some(false) => {}
+                }
+                if let Some(state) = self.unready(decision) {
+                    return state;
+                }
+                decision.step(self.start(slot, current), cause.clone());
+                ServiceState::Starting { since: None }
+            }
+            _ => self.settled_state(slot, decision),
+        }
+    }
+
+    /// The state of a slot in which nothing has to be done.
+    fn settled_state(&self, slot: &Slot<'_>, decision: &mut Decision) -> ServiceState {
+        match &slot.phase {
+            Phase::Running { since, health: Health::Starting } => {
+                decision.wait(Some(&self.service.name), WaitingOn::Health);
+                ServiceState::Starting { since: Some(*since) }
+            }
+            Phase::Running { since, health } => ServiceState::Running { since: *since, health: *health },
+            Phase::Restarting => {
+                decision.wait(Some(&self.service.name), WaitingOn::EngineRestart);
+                let attempts = slot.current.map_or(0, |c| c.restart_count);
+                ServiceState::Failed { error: "it ended, and the Engine restarts it".to_owned(), attempts }
+            }
+            Phase::Removing | Phase::Dead => ServiceState::Stopping,
+            Phase::Completed | Phase::Ended(Verdict::Completed) => ServiceState::Completed,
+            Phase::Ended(Verdict::Final { reason }) => ServiceState::Stopped { reason: reason.clone() },
+            Phase::Absent | Phase::Created | Phase::Paused | Phase::Ended(Verdict::Again { .. }) => {
+                ServiceState::Starting { since: None }
+            }
+        }
+    }
+
+    fn hold(
+        &self,
+        until: crate::model::Timestamp,
+        attempts: u32,
+        error: String,
+        decision: &mut Decision,
+    ) -> ServiceState {
+        decision.wake(until);
+        decision.wait(Some(&self.service.name), WaitingOn::Backoff { until, attempts, error: error.clone() });
+        ServiceState::Failed { error, attempts }
+    }
+
+    /// What is still to be done before a created container may be started.
+    fn prepare(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> Option<ServiceState> {
+        let doing = Some(ServiceState::Starting { since: None });
+        if !self.input.ledger.prepared.contains(&current.id) {
+            self.remove(slot, current, Cause::Unprepared, decision);
+            return doing;
+        }
+        for key in self.service.networks.keys() {
+            let Some(network) = self.places.networks.get(key) else {
+                return Some(ServiceState::Waiting { on: format!("network {key}") });
+            };
+            let there = self.input.observed.networks.get(network).is_some_and(|n| attached(current, n));
+            if !there {
+                let action = Action::ConnectNetwork {
+                    service: self.service.name.clone(),
+                    number: slot.number,
+                    container: current.id.clone(),
+                    key: key.clone(),
+                    network: network.clone(),
+                };
+                decision.step(action, Cause::Missing);
+                return doing;
+            }
+        }
+        None
+    }
+
+    /// Whether a network of an ended container was made anew since: by its id it can never be started again. `None`:
+    /// a network is not there.
+    fn adrift(&self, container: &Container) -> Option<bool> {
+        let mut adrift = false;
+        for key in self.service.networks.keys() {
+            let network = self.input.observed.networks.get(self.places.networks.get(key)?)?;
+            adrift |= !attached(container, network);
+        }
+        Some(adrift)
+    }
+
+    /// What keeps the service from starting.
+    fn unready(&self, decision: &mut Decision) -> Option<ServiceState> {
+        if let Some(first) = self.other_projects.first() {
+            for waiting in self.other_projects {
+                if !decision.waiting.contains(waiting) {
+                    decision.waiting.push(waiting.clone());
+                }
+            }
+            return Some(ServiceState::Waiting { on: first.on.to_string() });
+        }
+        let unmet = readiness::unmet(self.input, self.slots, self.project, self.service);
+        let state = unmet.first().map(|w| ServiceState::Waiting { on: w.on.to_string() });
+        decision.waiting.extend(unmet);
+        state
+    }
+
+    fn networks_at_creation(&self) -> Vec<(String, crate::model::NetworkId)> {
+        let several = self.input.capabilities.several_networks_at_creation();
+        self.service
+            .networks
+            .keys()
+            .filter_map(|key| Some((key.clone(), self.places.networks.get(key)?.clone())))
+            .take(if several { usize::MAX } else { 1 })
+            .collect()
+    }
+
+    fn final_name(&self, slot: &Slot<'_>) -> String {
+        self.service.container_name(&self.project.name, slot.number)
+    }
+
+    fn start(&self, slot: &Slot<'_>, container: &Container) -> Action {
+        Action::StartContainer {
+            service: self.service.name.clone(),
+            number: slot.number,
+            container: container.id.clone(),
+        }
+    }
+
+    fn stop(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {
+        let action = Action::StopContainer {
+            service: self.service.name.clone(),
+            number: slot.number,
+            container: container.id.clone(),
+            grace: self.service.stop_grace_period,
+        };
+        decision.step(action, cause);
+    }
+
+    fn remove(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {
+        if container.state == ContainerState::Removing {
+            return;
+        }
+        let action = Action::RemoveContainer {
+            service: self.service.name.clone(),
+            number: slot.number,
+            container: container.id.clone(),
+        };
+        decision.step(action, cause);
+    }
+
+    fn unpause(&self, slot: &Slot<'_>, container: &Container, decision: &mut Decision) {
+        let action = Action::UnpauseContainer {
+            service: self.service.name.clone(),
+            number: slot.number,
+            container: container.id.clone(),
+        };
+        decision.step(action, Cause::Paused);
+    }
+
+    /// Stops what runs, removes what does not.
+    fn discard(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {
+        if container.is_running() {
+            self.stop(slot, container, cause, decision);
+        } else {
+            self.remove(slot, container, cause, decision);
+        }
+    }
+}

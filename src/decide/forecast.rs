@@ -1,0 +1,247 @@
+//! The unfolded plan: the same decisions over a predicted world, until nothing is left to do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide};
+use crate::model::ledger::ProjectLedger;
+use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
+use crate::model::{ContainerId, ImageId, NetworkId, Project, ProjectName, ServiceName, Timestamp};
+
+/// Rounds after which a plan is cut: each round takes at least one step of a finite number.
+const MAX_ROUNDS: usize = 10_000;
+
+/// What would be done, stage after stage, if all went well.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The project.
+    pub project: ProjectName,
+    /// Steps that may run at the same time stand in one stage.
+    pub stages: Vec<Vec<PlannedStep>>,
+    /// What waits at first.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A step with what it means for who uses the service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlannedStep {
+    /// In words.
+    pub step: String,
+    /// Why, in words.
+    pub why: String,
+    /// What.
+    #[serde(flatten)]
+    pub detail: Step,
+    /// `none`, `restart` or `recreate`.
+    pub disruption: &'static str,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, stage) in self.stages.iter().enumerate() {
+            for step in stage {
+                writeln!(f, "{:>3}. {} [{}]", n + 1, step.detail, step.disruption)?;
+            }
+        }
+        for waiting in &self.waiting {
+            writeln!(f, "     {waiting}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Unfolds the plan. Predicted: every step works, health checks pass, jobs end with 0, other projects stay as they are.
+pub fn forecast(input: &Input<'_>) -> Plan {
+    let mut world = World {
+        observed: input.observed.clone(),
+        ledger: input.ledger.clone(),
+        now: input.now,
+        project: match input.target {
+            Target::Declared(project) => Some(project),
+            _ => None,
+        },
+        made: 0,
+    };
+    let nothing = BTreeMap::new();
+    let mut plan = Plan { project: input.project.clone(), stages: Vec::new(), waiting: Vec::new() };
+    for round in 0..MAX_ROUNDS {
+        let decision = decide(&Input {
+            observed: &world.observed,
+            ledger: &world.ledger,
+            now: world.now,
+            in_flight: &nothing,
+            ..*input
+        });
+        if round == 0 {
+            plan.waiting = decision.waiting.clone();
+        }
+        world.ledger.completions.extend(decision.completions.clone());
+        if decision.steps.is_empty() {
+            // What is left once all is done can only be waited for.
+            plan.waiting.extend(decision.waiting.into_iter().filter(|w| matches!(w.on, WaitingOn::External { .. })));
+            plan.waiting.dedup();
+            break;
+        }
+        for step in &decision.steps {
+            world.apply(step);
+        }
+        world.now = world.now.checked_add(Duration::from_secs(1)).unwrap_or(world.now);
+        plan.stages.push(
+            decision
+                .steps
+                .into_iter()
+                .map(|step| PlannedStep {
+                    step: step.action.to_string(),
+                    why: step.cause.to_string(),
+                    disruption: disruption(&step),
+                    detail: step,
+                })
+                .collect(),
+        );
+    }
+    plan
+}
+
+fn disruption(step: &Step) -> &'static str {
+    match (&step.action, &step.cause) {
+        (Action::StopContainer { .. }, Cause::Replaced) => "recreate",
+        (Action::StopContainer { .. }, _) => "stop",
+        _ => "none",
+    }
+}
+
+struct World<'a> {
+    observed: Observed,
+    ledger: ProjectLedger,
+    now: Timestamp,
+    project: Option<&'a Project>,
+    made: u64,
+}
+
+impl World<'_> {
+    fn apply(&mut self, step: &Step) {
+        self.made += 1;
+        let id = format!("{:0>12x}", self.made);
+        match &step.action {
+            Action::CreateNetwork { key, name } => {
+                let id = NetworkId::trusted(id);
+                let network = Network {
+                    id: id.clone(),
+                    name: name.clone(),
+                    created: self.now,
+                    project: self.project.map(|p| p.name.clone()),
+                    key: Some(key.clone()),
+                };
+                self.observed.networks.insert(id, network);
+            }
+            Action::RemoveNetwork { id, .. } => {
+                self.observed.networks.remove(id);
+            }
+            Action::CreateVolume { name, .. } => {
+                let project = self.project.map(|p| p.name.clone());
+                self.observed.volumes.insert(name.clone(), Volume { name: name.clone(), project });
+            }
+            Action::RemoveVolume { name } => {
+                self.observed.volumes.remove(name);
+            }
+            Action::PullImage { image } => {
+                self.observed.images.insert(image.clone(), Some(ImageId::trusted("sha256:predicted")));
+            }
+            Action::CreateContainer { service, number, name, networks, .. } => {
+                self.create(ContainerId::trusted(id), service, *number, name, networks);
+            }
+            Action::ConnectNetwork { container, network, .. } => {
+                if let Some(c) = self.observed.containers.get_mut(container) {
+                    c.networks.insert(network.to_string());
+                }
+            }
+            Action::StartContainer { container, service, .. } => self.start(container, service),
+            Action::StopContainer { container, .. } => {
+                let now = self.now;
+                if let Some(c) = self.observed.containers.get_mut(container) {
+                    c.killed = true;
+                    c.state = ContainerState::Exited { code: 0, oom: false, started: now, finished: now };
+                }
+            }
+            Action::RemoveContainer { container, .. } => {
+                self.observed.containers.remove(container);
+            }
+            Action::RenameContainer { container, name, .. } => {
+                if let Some(c) = self.observed.containers.get_mut(container) {
+                    c.name.clone_from(name);
+                }
+            }
+            Action::UnpauseContainer { container, .. } => {
+                let since = self.now;
+                if let Some(c) = self.observed.containers.get_mut(container) {
+                    c.state = ContainerState::Running { since };
+                }
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        id: ContainerId,
+        service: &ServiceName,
+        number: u32,
+        name: &str,
+        networks: &[(String, NetworkId)],
+    ) {
+        let Some(wanted) = self.project.and_then(|p| p.services.get(service)) else { return };
+        let image = self.observed.images.get(&wanted.image).cloned().flatten();
+        self.ledger.prepared.insert(id.clone());
+        let container = Container {
+            id: id.clone(),
+            name: name.to_owned(),
+            project: self.project.map_or_else(|| ProjectName::trusted(""), |p| p.name.clone()),
+            service: Some(service.clone()),
+            number,
+            oneoff: false,
+            created: self.now,
+            config_hash: Some(wanted.config_hash.clone()),
+            image: image.unwrap_or_else(|| ImageId::trusted("")),
+            instance: None,
+            depends_on: wanted.depends_on.keys().cloned().collect(),
+            state: ContainerState::Created,
+            health: Health::None,
+            engine_restarts: false,
+            restart_count: 0,
+            killed: false,
+            exit_watched: true,
+            networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
+            error: None,
+        };
+        self.observed.containers.insert(id, container);
+    }
+
+    fn start(&mut self, container: &ContainerId, service: &ServiceName) {
+        let job = self.project.is_some_and(|p| p.is_job(service));
+        // Whether an image has a check of its own is not known here: one is predicted where somebody waits for it.
+        let waited_for = self.project.is_some_and(|p| {
+            p.services.values().any(|s| {
+                s.depends_on.get(service).is_some_and(|d| d.condition == crate::model::service::Condition::Healthy)
+            })
+        });
+        let check = self.project.and_then(|p| p.services.get(service)?.healthcheck.as_ref()).map(|h| !h.disabled());
+        let now = self.now;
+        let Some(c) = self.observed.containers.get_mut(container) else { return };
+        c.killed = false;
+        c.state = if job {
+            ContainerState::Exited { code: 0, oom: false, started: now, finished: now }
+        } else {
+            ContainerState::Running { since: now }
+        };
+        c.health = if check.unwrap_or(waited_for) { Health::Healthy } else { Health::None };
+    }
+}

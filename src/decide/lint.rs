@@ -1,0 +1,114 @@
+//! A second pair of eyes: checks a decision against the invariants without knowing how it was reached.
+
+use std::collections::BTreeSet;
+
+use super::{Action, Decision, Input, Target};
+use crate::model::observed::{ContainerState, Health};
+use crate::model::service::Condition;
+
+/// The invariants that a decision breaks, in words; none for a good one.
+pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut subjects = BTreeSet::new();
+    for step in &decision.steps {
+        let mut complain = |what: &str| broken.push(format!("{what}: {step}"));
+        let subject = step.action.subject();
+        if input.in_flight.contains_key(&subject) {
+            complain("a step for a subject whose step is in flight");
+        }
+        if !subjects.insert(subject) {
+            complain("two steps for one subject");
+        }
+        if let Some(id) = step.action.container() {
+            match input.observed.containers.get(id) {
+                None => complain("a step for a container that is not there"),
+                Some(c) if c.project != *input.project => complain("a step for another project's container"),
+                Some(c) if c.oneoff && input.ledger.down.is_none() && matches!(input.target, Target::Declared(_)) => {
+                    complain("a step for a container of `docker compose run`");
+                }
+                Some(c) if matches!(step.action, Action::RemoveContainer { .. }) && c.is_running() => {
+                    complain("removes a running container");
+                }
+                Some(c)
+                    if matches!(step.action, Action::StartContainer { .. })
+                        && c.state == ContainerState::Created
+                        && !input.ledger.prepared.contains(id) =>
+                {
+                    complain("starts a container whose making was not seen to its end");
+                }
+                _ => {}
+            }
+        }
+        if matches!(step.action, Action::RemoveVolume { .. }) && !input.ledger.down.as_ref().is_some_and(|d| d.volumes)
+        {
+            complain("removes a volume that nobody asked to be removed");
+        }
+        if let Action::RemoveNetwork { id, .. } = &step.action
+            && input.observed.networks.get(id).is_none_or(|n| n.project.as_ref() != Some(input.project))
+        {
+            complain("removes a network that is not ours");
+        }
+        if input.ledger.suspended && input.ledger.down.is_none() {
+            complain("a step for a suspended project");
+        }
+        let held = input.guard_tripped && !input.ledger.removal_confirmed && input.ledger.down.is_none();
+        if held && matches!(step.cause, super::Cause::ProjectRemoved) {
+            complain("a removal past the guard");
+        }
+        unready_start(input, step, &mut broken);
+        two_writers(input, step, &mut broken);
+    }
+    broken
+}
+
+/// A first start needs what it depends on: looked up here from the containers alone.
+fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>) {
+    let (Action::StartContainer { service, container, .. }, Target::Declared(project)) = (&step.action, input.target)
+    else {
+        return;
+    };
+    if matches!(step.cause, super::Cause::FallBack) {
+        return;
+    }
+    let Some(service) = project.services.get(service) else { return };
+    for (name, dependency) in service.depends_on.iter().filter(|(_, d)| d.required) {
+        let mut alive = input
+            .observed
+            .containers
+            .values()
+            .filter(|c| c.service.as_ref() == Some(name) && c.id != *container && !c.oneoff);
+        let holds = match dependency.condition {
+            Condition::Started => {
+                alive.any(super::super::model::observed::Container::is_running)
+                    || input.ledger.completions.contains_key(name)
+                    || input.observed.containers.values().any(|c| {
+                        c.service.as_ref() == Some(name) && matches!(c.state, ContainerState::Exited { code: 0, .. })
+                    })
+            }
+            Condition::Healthy => alive.any(|c| c.is_running() && c.health == Health::Healthy),
+            Condition::CompletedSuccessfully => {
+                input.ledger.completions.contains_key(name)
+                    || alive.any(|c| matches!(c.state, ContainerState::Exited { code: 0, .. }))
+            }
+        };
+        if !holds && project.services.get(name).is_some_and(|s| s.replicas > 0) {
+            broken.push(format!("started before {name} is ready: {step}"));
+        }
+    }
+}
+
+/// No replica is started while another container of the same replica runs.
+fn two_writers(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>) {
+    let Action::StartContainer { service, number, container } = &step.action else { return };
+    let twin = input.observed.containers.values().any(|c| {
+        c.project == *input.project
+            && c.id != *container
+            && c.service.as_ref() == Some(service)
+            && c.number == *number
+            && !c.oneoff
+            && c.is_running()
+    });
+    if twin {
+        broken.push(format!("two containers of one replica would run: {step}"));
+    }
+}

@@ -1,0 +1,125 @@
+//! What is to be remembered of a step: before its call is made, and when it has come back. Pure like the decisions that
+//! will be made from it; control writes it to the disk.
+
+use super::{Action, Cause, Decision, Step};
+use crate::model::ledger::{Failure, InFlight, ProjectLedger};
+use crate::model::{ContainerId, Project, Timestamp};
+
+/// Notes that a step begins: to be on the disk before its call is made.
+pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step, now: Timestamp) {
+    let subject = step.action.subject();
+    let mark = InFlight { action: step.action.to_string(), since: now };
+    ledger.in_flight.insert(subject.clone(), mark);
+    if let Some(attempt) = step.cause.attempt() {
+        let slot = ledger.slots.entry(subject).or_default();
+        slot.restarts = attempt;
+        slot.last_restart = Some(now);
+    }
+    if step.cause == Cause::ReplacementFailed && matches!(step.action, Action::RemoveContainer { .. }) {
+        note_failure(ledger, target, step, "the new container ended before it was ready", now);
+    }
+}
+
+/// Notes that a step worked. `made`: the container it made. `decided`: the last decision about the project.
+pub fn worked(
+    ledger: &mut ProjectLedger,
+    target: Option<&Project>,
+    decided: &Decision,
+    step: &Step,
+    made: Option<&ContainerId>,
+) {
+    let subject = step.action.subject();
+    ledger.in_flight.remove(&subject);
+    if is_proof(decided, step) {
+        ledger.failures.remove(&subject);
+    }
+    match &step.action {
+        Action::CreateContainer { .. } => ledger.prepared.extend(made.cloned()),
+        Action::RemoveContainer { container, .. } => {
+            ledger.prepared.remove(container);
+            if let Some(slot) = ledger.slots.get_mut(&subject)
+                && slot.started.as_ref() == Some(container)
+            {
+                slot.started = None;
+            }
+        }
+        Action::StartContainer { container, .. } => {
+            let config = step.action.config(target);
+            let slot = ledger.slots.entry(subject).or_default();
+            slot.started = Some(container.clone());
+            slot.config = Some(config);
+        }
+        _ => {}
+    }
+}
+
+/// What kind of failure it is, as far as that matters to what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The container is being removed by somebody: it was no attempt.
+    GoingAway,
+    /// A network that it was made for is not there any more: it has to be made anew.
+    NetworkGone,
+    /// Anything else.
+    Other,
+}
+
+/// Notes that a step failed, or that its outcome is not known; how often in a row that is.
+pub fn failed(
+    ledger: &mut ProjectLedger,
+    target: Option<&Project>,
+    step: &Step,
+    trouble: Trouble,
+    error: &str,
+    now: Timestamp,
+) -> u32 {
+    let subject = step.action.subject();
+    ledger.in_flight.remove(&subject);
+    if let Action::StartContainer { container, .. } = &step.action {
+        match trouble {
+            Trouble::GoingAway => {
+                if let (Some(attempt), Some(slot)) = (step.cause.attempt(), ledger.slots.get_mut(&subject)) {
+                    slot.restarts = attempt.saturating_sub(1);
+                    slot.last_restart = slot.last_restart.filter(|_| slot.restarts > 0);
+                }
+                return 0;
+            }
+            Trouble::NetworkGone => {
+                ledger.prepared.remove(container);
+            }
+            Trouble::Other => {}
+        }
+    }
+    if step.cause == Cause::FallBack {
+        // The pace is set by the attempts of what is desired; the old one is tried once for each.
+        ledger.slots.entry(subject).or_default().fall_back_failed = Some(now);
+        return 1;
+    }
+    note_failure(ledger, target, step, error, now)
+}
+
+fn note_failure(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step, error: &str, now: Timestamp) -> u32 {
+    let (subject, config) = (step.action.subject(), step.action.config(target));
+    let before = ledger.failures.get(&subject).filter(|f| f.config == config).map_or(0, |f| f.attempts);
+    let attempts = before.saturating_add(1);
+    ledger.failures.insert(subject, Failure { attempts, last: now, error: error.to_owned(), config });
+    attempts
+}
+
+/// Whether a step that worked shows that what failed before works now. While a container is being replaced only the end
+/// of that does: the start of the replacement, or of the old one in its place, does not.
+fn is_proof(decided: &Decision, step: &Step) -> bool {
+    match (&step.action, &step.cause) {
+        (Action::CreateContainer { .. } | Action::ConnectNetwork { .. }, _) => false,
+        (Action::StartContainer { .. }, Cause::FallBack) => false,
+        (Action::StartContainer { service, number, .. }, _) => {
+            !decided.drift.iter().any(|d| d.service == *service && d.number == *number)
+                && !decided.replacing.contains(&(service.clone(), *number))
+        }
+        (Action::RemoveContainer { .. } | Action::StopContainer { .. }, cause) => matches!(
+            cause,
+            Cause::ReplacementReady | Cause::Orphan | Cause::ScaledDown | Cause::ProjectRemoved | Cause::Down
+        ),
+        _ => true,
+    }
+}

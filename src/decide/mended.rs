@@ -1,0 +1,42 @@
+//! Failures that what is observed now shows to be over: somebody else did what the step could not, the call had taken
+//! effect after all, or nobody wants it any more.
+
+use std::collections::BTreeSet;
+
+use super::slots::Slots;
+use super::{Input, readiness};
+use crate::model::Project;
+use crate::model::ledger::Subject;
+
+/// The subjects whose failures are over. One whose step is in flight or to be taken is not.
+pub(super) fn subjects(
+    input: &Input<'_>,
+    project: &Project,
+    slots: &Slots<'_>,
+    busy: &BTreeSet<Subject>,
+) -> BTreeSet<Subject> {
+    let over = |subject: &Subject| match subject {
+        Subject::Network(name) => {
+            let wanted = usize::from(project.networks.values().any(|n| n.name == *name));
+            input.observed.networks.values().filter(|n| n.name == *name).count() == wanted
+        }
+        Subject::Volume(name) => {
+            let wanted = project.volumes.values().any(|v| v.name == *name);
+            wanted == input.observed.volumes.contains_key(name)
+        }
+        Subject::Image(reference) => {
+            let wanted = project.services.values().any(|s| s.image == *reference);
+            !wanted || input.observed.images.get(reference).is_some_and(Option::is_some)
+        }
+        Subject::Replica(service, number) => match slots.of_service(service).iter().find(|s| s.number == *number) {
+            Some(slot) => slot.stale.is_empty() && readiness::came_up(&slot.phase),
+            None => !input
+                .observed
+                .containers
+                .values()
+                .any(|c| c.service.as_ref() == Some(service) && c.number == *number && !c.oneoff),
+        },
+    };
+    let failures = input.ledger.failures.keys();
+    failures.filter(|s| !input.in_flight.contains_key(s) && !busy.contains(s) && over(s)).cloned().collect()
+}

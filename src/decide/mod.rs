@@ -1,0 +1,274 @@
+//! The heart: what may be done *now*, and why, and what has to wait, and for what.
+//!
+//! # Guarantees
+//! [`decide`] is pure, synchronous and total. It reads no clock, draws no randomness but from [`Input::seed`], does no IO
+//! and logs nothing: the same input gives the same decision. It returns the *frontier* only: each step may run at once
+//! and in any order with the others, at most one for each [`Subject`].
+//!
+//! # Assumptions
+//! After each step the project is observed and decided again; a subject whose step has no known outcome yet is in
+//! [`Input::in_flight`].
+
+mod action;
+mod cause;
+mod containers;
+mod forecast;
+mod lint;
+pub mod memory;
+mod mended;
+mod readiness;
+mod recovery;
+mod removal;
+mod resources;
+mod slots;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+pub use action::{Action, Step};
+pub use cause::{Cause, Waiting, WaitingOn};
+pub use forecast::{Plan, forecast};
+pub use lint::lint;
+pub use recovery::RecoveryPolicy;
+
+use crate::model::ledger::{Completion, ProjectLedger, Subject};
+use crate::model::observed::{Capabilities, Observed};
+use crate::model::state::{ProjectState, ServiceState};
+use crate::model::{InstanceId, Project, ProjectName, ServiceName, Timestamp};
+
+/// All that a decision may know.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The project it is about.
+    pub project: &'a ProjectName,
+    /// What is wanted.
+    pub target: Target<'a>,
+    /// Two reads of the manifest a second apart agree on what it does not name: orphans may go.
+    pub absences_confirmed: bool,
+    /// Too much vanished at once: nothing is removed for a manifest that is gone.
+    pub guard_tripped: bool,
+    /// What the Engine has.
+    pub observed: &'a Observed,
+    /// Steps whose outcome is not known yet.
+    pub in_flight: &'a BTreeMap<Subject, Action>,
+    /// What is remembered.
+    pub ledger: &'a ProjectLedger,
+    /// How the other projects are.
+    pub others: &'a BTreeMap<ProjectName, ProjectState>,
+    /// What this Engine's API can do.
+    pub capabilities: Capabilities,
+    /// The pace of restarts and retries.
+    pub recovery: &'a RecoveryPolicy,
+    /// Who decides.
+    pub instance: &'a InstanceId,
+    /// Whether what another evenkeel made is taken over.
+    pub take_over: bool,
+    /// Decides the jitter.
+    pub seed: u64,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is wanted of a project.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// This: the manifest's revision, or the last good one where the manifest does not load.
+    Declared(&'a Project),
+    /// Nothing: the manifest is gone.
+    Removed {
+        /// The last good revision, for the order.
+        last: Option<&'a Project>,
+        /// Two looks a second apart found it gone.
+        confirmed: bool,
+    },
+    /// There is a manifest, but it never loaded: nothing is done.
+    Unknown,
+}
+
+/// What may be done now, what waits, and how everything is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// The frontier, the most urgent first.
+    pub steps: Vec<Step>,
+    /// What is desired but may not be done yet.
+    pub waiting: Vec<Waiting>,
+    /// Where what runs differs from what is desired.
+    pub drift: Vec<Drift>,
+    /// Replicas that have a container beside the one that is as desired.
+    pub replacing: BTreeSet<(ServiceName, u32)>,
+    /// Jobs seen to be done, to be remembered.
+    pub completions: BTreeMap<ServiceName, Completion>,
+    /// Failures that are over, to be forgotten.
+    pub mended: BTreeSet<Subject>,
+    /// When to decide again though nothing happened.
+    pub wake_at: Option<Timestamp>,
+    /// How each service is.
+    pub services: BTreeMap<ServiceName, ServiceState>,
+    /// How the project is.
+    pub state: Option<ProjectState>,
+    /// The project was to be removed, and nothing of it is left.
+    pub gone: bool,
+}
+
+/// A difference between desired and observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// Where.
+    pub service: ServiceName,
+    /// Which replica.
+    pub number: u32,
+    /// Which field.
+    pub path: &'static str,
+    /// What is desired.
+    pub desired: String,
+    /// What is.
+    pub observed: Option<String>,
+    /// What repairs it.
+    pub repair: &'static str,
+}
+
+/// One line a step, one a waiting: what the goldens compare.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        for waiting in &self.waiting {
+            writeln!(f, "{waiting}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Decision {
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn step(&mut self, action: Action, cause: Cause) {
+        self.steps.push(Step { action, cause });
+    }
+
+    fn wait(&mut self, service: Option<&ServiceName>, on: WaitingOn) {
+        self.waiting.push(Waiting { service: service.cloned(), on });
+    }
+}
+
+/// Decides what may be done for one project now.
+pub fn decide(input: &Input<'_>) -> Decision {
+    let mut decision = Decision::default();
+    if let Some(instance) = other_instance(input) {
+        decision.wait(None, WaitingOn::OtherInstance { instance });
+        decision.state = Some(ProjectState::Waiting);
+        return decision;
+    }
+    let down = input.ledger.down.is_some();
+    match input.target {
+        Target::Unknown if !down => decision.state = Some(ProjectState::Invalid),
+        Target::Declared(project) if !down => declared(input, project, &mut decision),
+        Target::Removed { last, confirmed } if !(down || confirmed && may_go(input)) => {
+            // Until it may go, the last good revision stays in force.
+            if let Some(project) = last {
+                declared(input, project, &mut decision);
+            }
+            decision.wait(None, if confirmed { WaitingOn::Guard } else { WaitingOn::SecondLook });
+            decision.state = Some(ProjectState::Waiting);
+        }
+        Target::Removed { last, .. } if !down && input.ledger.suspended && anything_left(input) => {
+            for service in last.iter().flat_map(|p| p.services.keys()) {
+                decision.services.insert(service.clone(), ServiceState::Suspended);
+            }
+            decision.wait(None, WaitingOn::Suspended);
+            decision.state = Some(ProjectState::Suspended);
+        }
+        target => {
+            let last = match target {
+                Target::Declared(project) => Some(project),
+                Target::Removed { last, .. } => last,
+                Target::Unknown => None,
+            };
+            removal::project(input, last, &mut decision);
+        }
+    }
+    decision
+}
+
+fn anything_left(input: &Input<'_>) -> bool {
+    input.observed.containers.values().any(|c| c.project == *input.project)
+}
+
+fn may_go(input: &Input<'_>) -> bool {
+    !input.guard_tripped || input.ledger.removal_confirmed
+}
+
+fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
+    let slots = slots::Slots::of(input, project);
+    slots.drift(decision);
+    slots.completions(decision);
+    if project.extension.suspend || input.ledger.suspended {
+        decision.wait(None, WaitingOn::Suspended);
+        for service in project.services.keys() {
+            decision.services.insert(service.clone(), ServiceState::Suspended);
+        }
+        decision.state = Some(ProjectState::Suspended);
+        return;
+    }
+    let other_projects = readiness::projects(input, project);
+    let places = resources::decide(input, project, &slots, decision);
+    for service in project.in_dependency_order() {
+        containers::decide(input, project, &slots, &places, &other_projects, service, decision);
+    }
+    if project.extension.prune_orphans.unwrap_or(true) {
+        let orphans: Vec<_> = slots.orphans().collect();
+        if !orphans.is_empty() && !input.absences_confirmed {
+            decision.wait(None, WaitingOn::SecondLook);
+        } else {
+            removal::containers(input, None, &orphans, &Cause::Orphan, decision);
+        }
+    }
+    let busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
+    decision.mended = mended::subjects(input, project, &slots, &busy);
+    decision.state = Some(overall(input, project, decision));
+}
+
+/// The project's state from its services'.
+fn overall(input: &Input<'_>, project: &Project, decision: &Decision) -> ProjectState {
+    let states = || decision.services.values();
+    if states().any(|s| {
+        matches!(s, ServiceState::Failed { .. } | ServiceState::Stopped { .. })
+            || matches!(s, ServiceState::Running { health: crate::model::observed::Health::Unhealthy, .. })
+    }) {
+        return ProjectState::Degraded;
+    }
+    if !decision.steps.is_empty()
+        || !input.in_flight.is_empty()
+        || states().any(|s| matches!(s, ServiceState::Starting { .. } | ServiceState::Stopping))
+        || decision.services.iter().any(|(name, s)| matches!(s, ServiceState::Running { .. }) && project.is_job(name))
+    {
+        return ProjectState::Progressing;
+    }
+    let only_suspended = |w: &Waiting| matches!(w.on, WaitingOn::Suspended);
+    let held = states().any(|s| matches!(s, ServiceState::Waiting { .. }));
+    if held || decision.waiting.iter().any(|w| !only_suspended(w)) {
+        ProjectState::Waiting
+    } else {
+        ProjectState::Converged
+    }
+}
+
+fn other_instance(input: &Input<'_>) -> Option<String> {
+    if input.take_over {
+        return None;
+    }
+    let instances: BTreeSet<_> = input
+        .observed
+        .containers
+        .values()
+        .filter(|c| c.project == *input.project)
+        .filter_map(|c| c.instance.as_ref())
+        .filter(|i| *i != input.instance)
+        .collect();
+    instances.first().map(ToString::to_string)
+}

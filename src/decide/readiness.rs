@@ -1,0 +1,83 @@
+//! Whether what a service depends on is ready.
+
+use super::recovery::Verdict;
+use super::slots::{Phase, Slots};
+use super::{Input, Waiting, WaitingOn};
+use crate::model::ledger::Subject;
+use crate::model::observed::Health;
+use crate::model::service::Condition;
+use crate::model::state::ProjectState;
+use crate::model::{Project, Service, ServiceName};
+
+/// The projects that must be converged before something of this one is started, and are not.
+pub(super) fn projects(input: &Input<'_>, project: &Project) -> Vec<Waiting> {
+    let mut waiting = Vec::new();
+    for other in &project.extension.depends_on {
+        let because = match input.others.get(other) {
+            Some(ProjectState::Converged) => continue,
+            Some(state) => format!("it is {}", state.as_str()),
+            None => "there is no such project".to_owned(),
+        };
+        waiting.push(Waiting { service: None, on: WaitingOn::Project { project: other.clone(), because } });
+    }
+    waiting
+}
+
+/// The dependencies of a service that keep it from starting now.
+pub(super) fn unmet(input: &Input<'_>, slots: &Slots<'_>, project: &Project, service: &Service) -> Vec<Waiting> {
+    let mut unmet = Vec::new();
+    for (name, dependency) in &service.depends_on {
+        if !project.services.contains_key(name) {
+            // The loader refuses this unless `required: false`.
+            continue;
+        }
+        let Some((because, failed)) = lacking(input, slots, name, dependency.condition) else { continue };
+        if failed && !dependency.required {
+            continue;
+        }
+        unmet.push(Waiting {
+            service: Some(service.name.clone()),
+            on: WaitingOn::Dependency { dependency: name.clone(), condition: dependency.condition, because },
+        });
+    }
+    unmet
+}
+
+/// Why a dependency's condition does not hold, and whether that is a failure rather than a matter of time.
+fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: Condition) -> Option<(String, bool)> {
+    slots.of_service(name).iter().find_map(|slot| {
+        let subject = Subject::Replica(name.clone(), slot.number);
+        let failing = input.ledger.failures.get(&subject).map(|f| f.error.clone());
+        let progress = |text: &str| match &failing {
+            Some(error) => Some((error.clone(), true)),
+            None => Some((text.to_owned(), false)),
+        };
+        match (&slot.phase, condition) {
+            (Phase::Completed, Condition::Started | Condition::CompletedSuccessfully)
+            | (Phase::Running { .. }, Condition::Started)
+            | (Phase::Running { health: Health::Healthy, .. }, Condition::Healthy) => None,
+            (Phase::Running { health, .. }, Condition::Healthy) => Some(match health {
+                Health::Unhealthy => ("it is unhealthy".to_owned(), true),
+                Health::None => ("it has no health check".to_owned(), true),
+                _ => ("its health check has not passed yet".to_owned(), false),
+            }),
+            (Phase::Running { .. }, Condition::CompletedSuccessfully) => progress("it is still running"),
+            (Phase::Completed, Condition::Healthy) => Some(("it has ended".to_owned(), true)),
+            (Phase::Absent, _) => progress("it is not made yet"),
+            (Phase::Created, _) => progress("it is not started yet"),
+            (Phase::Paused, _) => progress("it is paused"),
+            (Phase::Restarting, _) => Some(("the Engine restarts it".to_owned(), true)),
+            (Phase::Removing | Phase::Dead, _) => progress("it is being removed"),
+            (Phase::Ended(Verdict::Again { attempts, .. }), _) => {
+                Some(("it is down and will be started again".to_owned(), *attempts > 0))
+            }
+            (Phase::Ended(Verdict::Final { reason }), _) => Some((reason.clone(), true)),
+            (Phase::Ended(Verdict::Completed), _) => Some(("it has ended".to_owned(), false)),
+        }
+    })
+}
+
+/// Whether a replacement has come up, so that the container it replaces may go.
+pub(super) fn came_up(phase: &Phase) -> bool {
+    matches!(phase, Phase::Completed | Phase::Running { health: Health::None | Health::Healthy, .. })
+}

@@ -1,0 +1,163 @@
+//! When a container that stopped is started again, and at what pace.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Input};
+use crate::model::ledger::{Failure, Subject};
+use crate::model::observed::{Container, ContainerState};
+use crate::model::service::RestartPolicy;
+use crate::model::{Service, Timestamp, hash};
+
+/// The pace of the controller's own restarts and retries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryPolicy {
+    /// The delay before the second attempt; the first is made at once.
+    pub initial: Duration,
+    /// Each further delay is this much longer.
+    pub factor: f64,
+    /// The longest delay. Kubelet's: 5 min.
+    pub max: Duration,
+    /// The part of a delay that is drawn, 0 to 1.
+    pub jitter: f64,
+    /// After so long a run the count begins anew. Kubelet's: 10 min.
+    pub reset_after: Duration,
+}
+
+impl Default for RecoveryPolicy {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_secs(1),
+            factor: 2.0,
+            max: Duration::from_secs(300),
+            jitter: 0.1,
+            reset_after: Duration::from_secs(600),
+        }
+    }
+}
+
+impl RecoveryPolicy {
+    /// Seconds to wait after `made` attempts: none after none, then `initial * factor^(made - 1)`, capped at `max`, less
+    /// up to `jitter` of itself. `draw` is spread over all of `u64`.
+    pub fn delay(&self, made: u32, draw: u64) -> Duration {
+        let Some(exponent) = made.checked_sub(1) else { return Duration::ZERO };
+        let exponent = i32::try_from(exponent.min(1_000)).unwrap_or(1_000);
+        let full = (self.initial.as_secs_f64() * self.factor.powi(exponent)).min(self.max.as_secs_f64());
+        #[allow(clippy::cast_precision_loss)]
+        let unit = draw as f64 / u64::MAX as f64;
+        Duration::from_secs_f64((full * (1.0 - self.jitter.clamp(0.0, 1.0) * unit)).max(0.0))
+    }
+}
+
+/// What is to follow the end of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    /// A job that is done.
+    Completed,
+    /// It stays down.
+    Final { reason: String },
+    /// It is started again, not before that time.
+    Again { cause: Cause, at: Timestamp, attempts: u32 },
+}
+
+/// The rule for a container that exited, with the Engine not about to restart it.
+pub(super) fn after_exit(
+    input: &Input<'_>,
+    service: &Service,
+    is_job: bool,
+    subject: &Subject,
+    container: &Container,
+) -> Verdict {
+    let ContainerState::Exited { code, oom, started, finished } = container.state else {
+        return Verdict::Completed;
+    };
+    let slot = input.ledger.slots.get(subject);
+    let calm = duration(started, finished) >= input.recovery.reset_after;
+    let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
+    let completion = code == 0 && !container.killed && (container.exit_watched || is_job);
+    let always = matches!(service.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped));
+    if completion && !always {
+        return Verdict::Completed;
+    }
+    if let Some(reason) = never_again(service, made.max(container.restart_count)) {
+        return Verdict::Final { reason: format!("it exited with {code}, and {reason}") };
+    }
+    let delay = input.recovery.delay(made, draw(input, subject, made));
+    let attempt = made + 1;
+    let cause = if oom {
+        Cause::OutOfMemory { attempt }
+    } else if container.killed {
+        Cause::Killed { code, attempt }
+    } else {
+        Cause::Exited { code, attempt }
+    };
+    // The Engine's clock may be ahead of ours: a delay is never longer than its own length.
+    Verdict::Again { cause, at: later(finished.min(input.now), delay), attempts: made }
+}
+
+/// Why a service that was restarted so often is not started again; `None`: it is.
+pub(super) fn never_again(service: &Service, restarts: u32) -> Option<String> {
+    match service.restart {
+        Some(RestartPolicy::No) => Some("`restart` is \"no\"".to_owned()),
+        Some(RestartPolicy::OnFailure { max: Some(max) }) if restarts >= max => {
+            Some(format!("on-failure:{max} is used up"))
+        }
+        _ => None,
+    }
+}
+
+/// When a container that somebody else removed is made again, and the how-manieth restart that is.
+pub(super) fn after_removal(input: &Input<'_>, subject: &Subject) -> (Timestamp, u32) {
+    let slot = input.ledger.slots.get(subject);
+    let last = slot.and_then(|s| s.last_restart).unwrap_or(Timestamp::MIN);
+    let calm = last == Timestamp::MIN || duration(last, input.now) >= input.recovery.reset_after;
+    let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
+    (later(last, input.recovery.delay(made, draw(input, subject, made))), made + 1)
+}
+
+/// A failure of this subject with this configuration whose next attempt is still to come.
+pub(super) fn backoff<'a>(input: &Input<'a>, subject: &Subject, config: &str) -> Option<(&'a Failure, Timestamp)> {
+    let failure = input.ledger.failures.get(subject).filter(|f| f.config == config)?;
+    let delay = input.recovery.delay(failure.attempts, draw(input, subject, failure.attempts));
+    let until = later(failure.last.min(input.now), delay);
+    (until > input.now).then_some((failure, until))
+}
+
+fn draw(input: &Input<'_>, subject: &Subject, n: u32) -> u64 {
+    hash::spread(input.seed, &[input.project.as_str(), &subject.to_string()], u64::from(n))
+}
+
+fn duration(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+fn later(from: Timestamp, delay: Duration) -> Timestamp {
+    from.checked_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_attempt_is_made_at_once_and_delays_double_up_to_the_cap() {
+        let policy = RecoveryPolicy::default();
+        let seconds: Vec<u64> = (0..12).map(|n| policy.delay(n, 0).as_secs()).collect();
+        assert_eq!(seconds, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    }
+
+    #[test]
+    fn jitter_only_ever_shortens_and_by_no_more_than_its_part() {
+        let policy = RecoveryPolicy::default();
+        for draw in [0, u64::MAX / 3, u64::MAX] {
+            let delay = policy.delay(5, draw).as_secs_f64();
+            assert!((16.0 * 0.9..=16.0).contains(&delay), "{delay}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_attempts_do_not_overflow() {
+        assert_eq!(RecoveryPolicy::default().delay(u32::MAX, 0).as_secs(), 300);
+    }
+}

@@ -1,0 +1,97 @@
+//! Taking away: a whole project, a service that the manifest no longer names, replicas beyond the number. Dependents go
+//! before what they depend on.
+
+use std::collections::BTreeSet;
+
+use super::{Action, Cause, Decision, Input, WaitingOn, recovery};
+use crate::model::ledger::Subject;
+use crate::model::observed::{Container, ContainerState};
+use crate::model::state::{ProjectState, ServiceState};
+use crate::model::{Project, ServiceName};
+
+/// Removes everything of the project but volumes; those too where `down --volumes` asked for it.
+pub(super) fn project(input: &Input<'_>, last: Option<&Project>, decision: &mut Decision) {
+    let cause = if input.ledger.down.is_some() { Cause::Down } else { Cause::ProjectRemoved };
+    let all: Vec<&Container> = input.observed.containers.values().filter(|c| c.project == *input.project).collect();
+    for service in all.iter().filter_map(|c| c.service.as_ref()) {
+        decision.services.insert(service.clone(), ServiceState::Stopping);
+    }
+    containers(input, last, &all, &cause, decision);
+    let networks: Vec<_> =
+        input.observed.networks.values().filter(|n| n.project.as_ref() == Some(input.project)).collect();
+    let with_volumes = input.ledger.down.as_ref().is_some_and(|d| d.volumes);
+    let volumes: Vec<_> =
+        input.observed.volumes.values().filter(|v| with_volumes && v.project.as_ref() == Some(input.project)).collect();
+    if all.is_empty() {
+        for network in &networks {
+            let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
+            attempt(input, decision, action, &cause, network.id.as_str());
+        }
+        for volume in &volumes {
+            let action = Action::RemoveVolume { name: volume.name.clone() };
+            attempt(input, decision, action, &cause, &volume.name);
+        }
+    }
+    decision.gone = all.is_empty() && networks.is_empty() && volumes.is_empty() && input.in_flight.is_empty();
+    let failing = decision.waiting.iter().any(|w| matches!(w.on, WaitingOn::Backoff { .. }));
+    decision.state = Some(match (decision.gone, failing) {
+        (true, _) => ProjectState::Converged,
+        (_, true) => ProjectState::Degraded,
+        _ => ProjectState::Progressing,
+    });
+}
+
+/// Removes these containers, those that others of them depend on last.
+pub(super) fn containers(
+    input: &Input<'_>,
+    last: Option<&Project>,
+    doomed: &[&Container],
+    cause: &Cause,
+    decision: &mut Decision,
+) {
+    let depends_on = |c: &Container| -> BTreeSet<ServiceName> {
+        let from_manifest =
+            c.service.as_ref().and_then(|s| last?.services.get(s)).map(|s| s.depends_on.keys().cloned().collect());
+        from_manifest.unwrap_or_else(|| c.depends_on.clone())
+    };
+    for container in doomed {
+        let needed = doomed.iter().any(|other| {
+            other.is_running()
+                && other.id != container.id
+                && container.service.as_ref().is_some_and(|s| depends_on(other).contains(s))
+        });
+        let service = container.service.clone().unwrap_or_else(|| ServiceName::trusted("-"));
+        let (number, id) = (container.number, container.id.clone());
+        let action = match container.state {
+            ContainerState::Removing => continue,
+            _ if container.is_running() && needed => continue,
+            _ if container.is_running() => {
+                let grace = last.and_then(|p| p.services.get(&service)).and_then(|s| s.stop_grace_period);
+                Action::StopContainer { service, number, container: id, grace }
+            }
+            _ => Action::RemoveContainer { service, number, container: id },
+        };
+        let config = action.config(match input.target {
+            super::Target::Declared(project) => Some(project),
+            _ => None,
+        });
+        attempt(input, decision, action, cause, &config);
+    }
+}
+
+/// Adds a step unless its subject has one already or waits for its next attempt.
+fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action, cause: &Cause, config: &str) {
+    let subject: Subject = action.subject();
+    if input.in_flight.contains_key(&subject) || decision.steps.iter().any(|s| s.action.subject() == subject) {
+        return;
+    }
+    if let Some((failure, until)) = recovery::backoff(input, &subject, config) {
+        decision.wake(until);
+        decision.wait(
+            action.service(),
+            WaitingOn::Backoff { until, attempts: failure.attempts, error: failure.error.clone() },
+        );
+        return;
+    }
+    decision.step(action, cause.clone());
+}

@@ -1,0 +1,145 @@
+//! Networks, volumes and images: what containers need before they can be made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::slots::{Phase, Slots};
+use super::{Action, Cause, Decision, Input, WaitingOn, recovery};
+use crate::model::observed;
+use crate::model::service::{MountSource, PullPolicy};
+use crate::model::{NetworkId, Project, Service};
+
+/// What is there to build on.
+pub(super) struct Places {
+    /// The networks that are there, by key.
+    pub(super) networks: BTreeMap<String, NetworkId>,
+    /// The volumes that are there, by key.
+    volumes: BTreeSet<String>,
+    /// The images that are there, by reference.
+    images: BTreeSet<String>,
+}
+
+impl Places {
+    /// Whether everything a container of this service is made from is there.
+    pub(super) fn ready_for(&self, service: &Service) -> bool {
+        let volumes = service.mounts.iter().all(|m| match &m.source {
+            MountSource::Volume { key, .. } => self.volumes.contains(key),
+            _ => true,
+        });
+        volumes
+            && self.images.contains(&service.image)
+            && service.networks.keys().all(|key| self.networks.contains_key(key))
+    }
+}
+
+/// Decides about networks, volumes and images, and says which are there.
+pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Places {
+    let networks = networks(input, project, slots, decision);
+    let volumes = volumes(input, project, decision);
+    let images = images(input, project, slots, decision);
+    Places { networks, volumes, images }
+}
+
+/// Adds a step unless its subject is in flight or in backoff.
+fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action, cause: Cause, config: &str) {
+    let subject = action.subject();
+    if input.in_flight.contains_key(&subject) || decision.steps.iter().any(|s| s.action.subject() == subject) {
+        return;
+    }
+    if let Some((failure, until)) = recovery::backoff(input, &subject, config) {
+        decision.wake(until);
+        decision.wait(None, WaitingOn::Backoff { until, attempts: failure.attempts, error: failure.error.clone() });
+        return;
+    }
+    decision.step(action, cause);
+}
+
+fn networks(
+    input: &Input<'_>,
+    project: &Project,
+    slots: &Slots<'_>,
+    decision: &mut Decision,
+) -> BTreeMap<String, NetworkId> {
+    let mut there = BTreeMap::new();
+    let ours = |n: &observed::Network| n.project.as_ref() == Some(input.project);
+    for (key, wanted) in &project.networks {
+        let mut same: Vec<&observed::Network> =
+            input.observed.networks.values().filter(|n| n.name == wanted.name).collect();
+        // Names are not unique. The one that is used stays, else the oldest; a foreign one before our doubles of it.
+        same.sort_by_key(|n| (!slots.holds(n), ours(n), n.created, n.id.clone()));
+        match same.split_first() {
+            Some((kept, doubles)) => {
+                there.insert(key.clone(), kept.id.clone());
+                if let Some(double) = doubles.iter().find(|n| ours(n) && !slots.holds(n)) {
+                    let action = Action::RemoveNetwork { id: double.id.clone(), name: double.name.clone() };
+                    attempt(input, decision, action, Cause::Double, double.id.as_str());
+                }
+            }
+            None if wanted.external => {
+                decision.wait(None, WaitingOn::External { what: format!("network {}", wanted.name) });
+            }
+            None => {
+                let action = Action::CreateNetwork { key: key.clone(), name: wanted.name.clone() };
+                attempt(input, decision, action, Cause::Missing, &project.revision);
+            }
+        }
+    }
+    for network in input.observed.networks.values() {
+        let named = project.networks.values().any(|n| n.name == network.name);
+        if ours(network) && !named && !slots.in_use(network) {
+            if input.absences_confirmed {
+                let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
+                attempt(input, decision, action, Cause::Orphan, network.id.as_str());
+            } else {
+                decision.wait(None, WaitingOn::SecondLook);
+            }
+        }
+    }
+    there
+}
+
+fn volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) -> BTreeSet<String> {
+    let mut there = BTreeSet::new();
+    for (key, wanted) in &project.volumes {
+        if input.observed.volumes.contains_key(&wanted.name) {
+            there.insert(key.clone());
+        } else if wanted.external {
+            decision.wait(None, WaitingOn::External { what: format!("volume {}", wanted.name) });
+        } else {
+            let action = Action::CreateVolume { key: key.clone(), name: wanted.name.clone() };
+            attempt(input, decision, action, Cause::Missing, &project.revision);
+        }
+    }
+    there
+}
+
+fn images(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> BTreeSet<String> {
+    let mut there = BTreeSet::new();
+    let mut missing = BTreeSet::new();
+    for service in project.services.values() {
+        match input.observed.images.get(&service.image) {
+            Some(Some(_)) => {
+                there.insert(service.image.clone());
+            }
+            Some(None) => {
+                // An image that nothing has to be made from is not fetched.
+                let needed = slots.of_service(&service.name).iter().any(|s| s.phase == Phase::Absent);
+                if needed {
+                    missing.insert((&service.image, service.pull_policy));
+                }
+            }
+            None => {}
+        }
+    }
+    for (image, policy) in missing {
+        match policy {
+            // Asking the Engine for it gives the error in the Engine's words, with its retries.
+            PullPolicy::Never => {
+                there.insert(image.clone());
+            }
+            PullPolicy::Missing => {
+                attempt(input, decision, Action::PullImage { image: image.clone() }, Cause::Missing, image);
+            }
+        }
+    }
+    there
+}

@@ -1,0 +1,103 @@
+//! The Engine's answers, as what was observed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum, RestartPolicyNameEnum,
+};
+
+use crate::engine::ListedContainer;
+use crate::model::observed::{Container, ContainerState, Health, Network, Volume};
+use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
+
+/// A time of the Engine; its zero is year 1.
+fn time(text: Option<&str>) -> Timestamp {
+    text.and_then(|t| t.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
+    Some(ListedContainer {
+        id: ContainerId::trusted(summary.id?),
+        project: ProjectName::trusted(summary.labels?.remove(labels::PROJECT)?),
+        state: summary.state.map(|s| s.to_string()).unwrap_or_default(),
+    })
+}
+
+pub(super) fn network(network: bollard::models::Network) -> Option<Network> {
+    let mut found = network.labels.unwrap_or_default();
+    Some(Network {
+        id: NetworkId::trusted(network.id?),
+        name: network.name?,
+        created: time(network.created.as_deref()),
+        project: found.remove(labels::PROJECT).map(ProjectName::trusted),
+        key: found.remove(labels::NETWORK),
+    })
+}
+
+pub(super) fn volume(mut volume: bollard::models::Volume) -> Volume {
+    Volume { name: volume.name, project: volume.labels.remove(labels::PROJECT).map(ProjectName::trusted) }
+}
+
+pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
+    let config = answer.config.unwrap_or_default();
+    let mut found: HashMap<String, String> = config.labels.unwrap_or_default();
+    let project = ProjectName::trusted(found.remove(labels::PROJECT)?);
+    let state = answer.state.unwrap_or_default();
+    let host = answer.host_config.unwrap_or_default();
+    let policy = host.restart_policy.and_then(|p| p.name);
+    let mut networks = BTreeSet::new();
+    for (name, endpoint) in answer.network_settings.and_then(|n| n.networks).unwrap_or_default() {
+        networks.insert(name);
+        networks.extend(endpoint.network_id.filter(|id| !id.is_empty()));
+    }
+    let depends_on = found.remove(labels::DEPENDS_ON).unwrap_or_default();
+    Some(Container {
+        id: ContainerId::trusted(answer.id?),
+        name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        project,
+        service: found.remove(labels::SERVICE).map(ServiceName::trusted),
+        number: found.remove(labels::CONTAINER_NUMBER).and_then(|n| n.parse().ok()).unwrap_or(0),
+        oneoff: found.remove(labels::ONEOFF).is_some_and(|o| o.eq_ignore_ascii_case("true")),
+        created: time(answer.created.as_deref()),
+        config_hash: found.remove(labels::CONFIG_HASH),
+        image: ImageId::trusted(answer.image.unwrap_or_default()),
+        instance: found.remove(labels::INSTANCE).map(InstanceId::trusted),
+        depends_on: depends_on
+            .split(',')
+            .filter_map(|d| d.split(':').next().filter(|d| !d.is_empty()))
+            .map(ServiceName::trusted)
+            .collect(),
+        health: match state.health.as_ref().and_then(|h| h.status) {
+            Some(HealthStatusEnum::STARTING) => Health::Starting,
+            Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+            Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+            _ => Health::None,
+        },
+        engine_restarts: policy.is_some_and(|p| p != RestartPolicyNameEnum::NO && p != RestartPolicyNameEnum::EMPTY),
+        restart_count: answer.restart_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        killed: false,
+        exit_watched: false,
+        networks,
+        error: state.error.clone().filter(|e| !e.is_empty()),
+        state: container_state(&state),
+    })
+}
+
+fn container_state(state: &bollard::models::ContainerState) -> ContainerState {
+    let started = time(state.started_at.as_deref());
+    match state.status {
+        Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running { since: started },
+        Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
+        Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting,
+        Some(ContainerStateStatusEnum::REMOVING) => ContainerState::Removing,
+        Some(ContainerStateStatusEnum::DEAD) => ContainerState::Dead,
+        Some(ContainerStateStatusEnum::EXITED) => ContainerState::Exited {
+            code: state.exit_code.unwrap_or(0),
+            oom: state.oom_killed.unwrap_or(false),
+            started,
+            finished: time(state.finished_at.as_deref()),
+        },
+        // A container whose first start failed is `created` again.
+        _ => ContainerState::Created,
+    }
+}

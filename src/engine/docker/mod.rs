@@ -1,0 +1,273 @@
+//! The Docker Engine, through bollard; nobody else uses its types.
+
+mod address;
+mod convert;
+mod events;
+mod spec;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{NetworkConnectRequest, VolumeCreateRequest};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
+    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptionsBuilder,
+    StopContainerOptions,
+};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+
+pub use address::{Address, AddressError};
+
+use super::{
+    ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead, EngineWrite, Listing,
+    NetworkSpec, VolumeSpec,
+};
+use crate::model::observed::{Capabilities, Container};
+use crate::model::{ContainerId, ImageId, NetworkId, Timestamp, labels};
+
+/// For a call that only looks.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a call that changes something; a start can wait for storage and networks.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
+/// For the longest call there is, a pull.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Docker's default between asking a container to end and ending it.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// A connection to a Docker Engine. Connections are made when they are needed, and again after the Engine was away.
+#[derive(Debug, Clone)]
+pub struct DockerEngine {
+    docker: Docker,
+    address: String,
+}
+
+impl DockerEngine {
+    /// Prepares the client. Does not speak to the Engine yet.
+    ///
+    /// # Errors
+    /// When the address is of no form that is spoken here.
+    pub fn new(address: &Address) -> Result<Self, EngineError> {
+        let version = bollard::API_DEFAULT_VERSION;
+        let text = address.to_string();
+        let docker = match address {
+            Address::Unix(path) => Docker::connect_with_unix(&path.display().to_string(), LONGEST.as_secs(), version),
+            Address::Tcp(host) => Docker::connect_with_http(host, LONGEST.as_secs(), version),
+        };
+        let docker = docker
+            .map_err(|e| EngineError::Unreachable { address: text.clone(), reason: address.advice(&e.to_string()) })?;
+        Ok(Self { docker, address: text })
+    }
+
+    async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
+        within(READ_TIMEOUT, &self.address, call).await
+    }
+
+    async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
+        within(WRITE_TIMEOUT, &self.address, call).await
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    address: &str,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|e| error(address, e)),
+        Err(_) => Err(EngineError::NoAnswer(format!("none within {} s", limit.as_secs()))),
+    }
+}
+
+fn error(address: &str, error: Error) -> EngineError {
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            EngineError::Refused { status: status_code, message: message.trim().to_owned() }
+        }
+        Error::DockerStreamError { error } => EngineError::Refused { status: 400, message: error },
+        Error::RequestTimeoutError => EngineError::NoAnswer("timed out".into()),
+        Error::SocketNotFoundError(_) => unreachable_error(address, "there is no such socket"),
+        Error::HyperLegacyError { err } if err.is_connect() => {
+            let mut reason = err.to_string();
+            let mut source = std::error::Error::source(&err);
+            while let Some(inner) = source {
+                reason = inner.to_string();
+                source = inner.source();
+            }
+            unreachable_error(address, &reason)
+        }
+        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => EngineError::NotUnderstood(error.to_string()),
+        other => EngineError::NoAnswer(other.to_string()),
+    }
+}
+
+fn unreachable_error(address: &str, reason: &str) -> EngineError {
+    let reason = match Address::parse(address) {
+        Ok(parsed) => parsed.advice(reason),
+        Err(_) => reason.to_owned(),
+    };
+    EngineError::Unreachable { address: address.to_owned(), reason }
+}
+
+/// A thing that is already as asked for.
+fn already(result: Result<(), EngineError>, statuses: &[u16]) -> Result<(), EngineError> {
+    match result {
+        Err(EngineError::Refused { status, .. }) if statuses.contains(&status) => Ok(()),
+        other => other,
+    }
+}
+
+#[async_trait]
+impl EngineRead for DockerEngine {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        // The newest API that both sides know; all clones of the client speak it from now on. Asked anew after each
+        // time the Engine was away, as another version may have come back.
+        self.read(self.docker.clone().negotiate_version()).await?;
+        let info = self.read(self.docker.info()).await?;
+        let version = self.docker.client_version();
+        let part = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        let time = info.system_time.and_then(|t| t.parse().ok()).unwrap_or_else(Timestamp::now);
+        Ok(EngineInfo {
+            version: info.server_version.unwrap_or_default(),
+            capabilities: Capabilities { api: (part(version.major_version), part(version.minor_version)) },
+            time,
+        })
+    }
+
+    async fn list(&self) -> Result<Listing, EngineError> {
+        let filters = HashMap::from([("label".to_owned(), vec![labels::PROJECT.to_owned()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let (containers, networks, volumes) = tokio::try_join!(
+            self.read(self.docker.list_containers(Some(options))),
+            self.read(self.docker.list_networks(None::<ListNetworksOptions>)),
+            self.read(self.docker.list_volumes(None::<ListVolumesOptions>)),
+        )?;
+        Ok(Listing {
+            containers: containers.into_iter().filter_map(convert::listed).collect(),
+            networks: networks.into_iter().filter_map(convert::network).collect(),
+            volumes: volumes.volumes.unwrap_or_default().into_iter().map(convert::volume).collect(),
+        })
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<Option<Container>, EngineError> {
+        match self.read(self.docker.inspect_container(id.as_str(), None)).await {
+            Ok(answer) => Ok(convert::container(answer)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageId>, EngineError> {
+        match self.read(self.docker.inspect_image(reference)).await {
+            Ok(image) => Ok(image.id.map(ImageId::trusted)),
+            Err(error) if error.is_not_found() => Ok(None),
+            // A reference that is none is found nowhere; the pull then says what is wrong with it.
+            Err(EngineError::Refused { status: 400, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl EngineWrite for DockerEngine {
+    async fn create_network(&self, network: &NetworkSpec<'_>) -> Result<(), EngineError> {
+        self.write(self.docker.create_network(spec::network(network))).await.map(|_| ())
+    }
+
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError> {
+        already(self.write(self.docker.remove_network(id.as_str())).await, &[404])
+    }
+
+    async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Result<(), EngineError> {
+        let request = VolumeCreateRequest {
+            name: Some(volume.volume.name.clone()),
+            driver: volume.volume.driver.clone(),
+            driver_opts: Some(volume.volume.driver_opts.clone().into_iter().collect()),
+            labels: Some(volume.labels.clone().into_iter().collect()),
+            ..VolumeCreateRequest::default()
+        };
+        self.write(self.docker.create_volume(request)).await.map(|_| ())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        already(self.write(self.docker.remove_volume(name, None::<RemoveVolumeOptions>)).await, &[404])
+    }
+
+    async fn pull(&self, reference: &str) -> Result<(), EngineError> {
+        // Without a tag the Engine would fetch all of them.
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        let full =
+            if name.contains(':') || name.contains('@') { reference.to_owned() } else { format!("{reference}:latest") };
+        let options = CreateImageOptionsBuilder::new().from_image(&full).build();
+        let mut progress = self.docker.create_image(Some(options), None, None);
+        let all = async {
+            while let Some(line) = progress.next().await {
+                let line = line.map_err(|e| error(&self.address, e))?;
+                if let Some(message) = line.error_detail.and_then(|d| d.message) {
+                    return Err(EngineError::Refused { status: 400, message });
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(LONGEST, all).await {
+            Ok(answer) => answer,
+            Err(_) => Err(EngineError::NoAnswer("the pull took over an hour".into())),
+        }
+    }
+
+    async fn create_container(&self, container: &ContainerSpec<'_>) -> Result<ContainerId, EngineError> {
+        let options = CreateContainerOptionsBuilder::new().name(container.name).build();
+        let body = spec::container(container);
+        let made = self.write(self.docker.create_container(Some(options), body)).await?;
+        Ok(ContainerId::trusted(made.id))
+    }
+
+    async fn connect(
+        &self,
+        network: &NetworkId,
+        container: &ContainerId,
+        endpoint: &EndpointSpec<'_>,
+    ) -> Result<(), EngineError> {
+        let request =
+            NetworkConnectRequest { container: container.to_string(), endpoint_config: Some(spec::endpoint(endpoint)) };
+        self.write(self.docker.connect_network(network.as_str(), request)).await
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        already(self.write(self.docker.start_container(id.as_str(), None)).await, &[304])
+    }
+
+    async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), EngineError> {
+        let seconds = grace.map(|g| i32::try_from(g.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX));
+        let options = StopContainerOptions { signal: None, t: seconds };
+        let limit = WRITE_TIMEOUT + grace.unwrap_or(DEFAULT_GRACE).min(LONGEST);
+        let call = self.docker.stop_container(id.as_str(), Some(options));
+        already(within(limit, &self.address, call).await, &[304, 404])
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let call = self.docker.remove_container(id.as_str(), None::<RemoveContainerOptions>);
+        match self.write(call).await {
+            Err(EngineError::Refused { status: 404, .. }) => Ok(()),
+            Err(EngineError::Refused { status: 409, message }) if message.contains("already in progress") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
+        let options = RenameContainerOptionsBuilder::new().name(name).build();
+        self.write(self.docker.rename_container(id.as_str(), options)).await
+    }
+
+    async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.write(self.docker.unpause_container(id.as_str())).await
+    }
+}
+
+impl EngineEvents for DockerEngine {
+    fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EngineEvent, EngineError>> {
+        events::stream(self.docker.clone(), self.address.clone(), since)
+    }
+}

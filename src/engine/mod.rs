@@ -1,0 +1,261 @@
+//! A container engine behind three traits: reading, writing, events. Read-only verbs are given the reading one only, so
+//! that they cannot change anything.
+
+pub mod docker;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::model::observed::{Capabilities, Container, Health, Network, Volume};
+use crate::model::service::Attachment;
+use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, Service, Timestamp, project};
+
+/// Why a call to the engine failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// Nobody answers.
+    #[error("the Docker Engine at {address} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It answered with an error.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The Engine's words.
+        message: String,
+    },
+    /// No answer came in time, or it broke off: the call may have taken effect or not.
+    #[error("no answer from the Engine: {0}")]
+    NoAnswer(String),
+    /// It answered with something that is not understood.
+    #[error("the Engine's answer is not understood: {0}")]
+    NotUnderstood(String),
+}
+
+impl EngineError {
+    /// Whether the call may have taken effect all the same: everything but a clear refusal.
+    pub fn outcome_unknown(&self) -> bool {
+        !matches!(self, Self::Refused { status, .. } if *status < 500)
+    }
+
+    /// Whether the Engine is away as a whole.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
+/// What kind of engine answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Its version.
+    pub version: String,
+    /// What its API can do.
+    pub capabilities: Capabilities,
+    /// Its clock: events are asked for since then.
+    pub time: Timestamp,
+}
+
+/// Everything there is, as lists tell it. A list can be behind the truth: states are taken from inspects and events.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Containers with Compose's project label.
+    pub containers: Vec<ListedContainer>,
+    /// All networks.
+    pub networks: Vec<Network>,
+    /// All volumes.
+    pub volumes: Vec<Volume>,
+}
+
+/// A container as a list tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedContainer {
+    /// Its id.
+    pub id: ContainerId,
+    /// From the label.
+    pub project: ProjectName,
+    /// The Engine's word for its state.
+    pub state: String,
+}
+
+/// Looking.
+#[async_trait]
+pub trait EngineRead: Send + Sync {
+    /// What kind of engine it is.
+    async fn info(&self) -> Result<EngineInfo, EngineError>;
+    /// Lists everything.
+    async fn list(&self) -> Result<Listing, EngineError>;
+    /// One container; `None`: there is none, or it belongs to no project.
+    async fn inspect(&self, id: &ContainerId) -> Result<Option<Container>, EngineError>;
+    /// The id of the image under a reference.
+    async fn image(&self, reference: &str) -> Result<Option<ImageId>, EngineError>;
+}
+
+/// Changing. Each call is made once; a thing that is already as asked for is a success.
+#[async_trait]
+pub trait EngineWrite: Send + Sync {
+    /// Makes a network. Not idempotent on old Engines: names are not unique.
+    async fn create_network(&self, network: &NetworkSpec<'_>) -> Result<(), EngineError>;
+    /// Removes a network by id.
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError>;
+    /// Makes a volume.
+    async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Result<(), EngineError>;
+    /// Removes a volume.
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
+    /// Fetches an image.
+    async fn pull(&self, reference: &str) -> Result<(), EngineError>;
+    /// Makes a container.
+    async fn create_container(&self, container: &ContainerSpec<'_>) -> Result<ContainerId, EngineError>;
+    /// Attaches a container to a network.
+    async fn connect(
+        &self,
+        network: &NetworkId,
+        container: &ContainerId,
+        endpoint: &EndpointSpec<'_>,
+    ) -> Result<(), EngineError>;
+    /// Starts a container.
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;
+    /// Stops a container; returns when it has ended.
+    async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), EngineError>;
+    /// Removes a container that does not run, never its volumes.
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError>;
+    /// Renames a container.
+    async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError>;
+    /// Lets a frozen container go on.
+    async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError>;
+}
+
+/// Listening.
+pub trait EngineEvents: Send + Sync {
+    /// What happens from a time on. The stream ends or fails when the connection does; the Engine keeps 256 events.
+    fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EngineEvent, EngineError>>;
+}
+
+/// All three.
+pub trait Engine: EngineRead + EngineWrite + EngineEvents + 'static {}
+impl<T: EngineRead + EngineWrite + EngineEvents + 'static> Engine for T {}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// When, by the Engine's clock.
+    pub time: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// To a container of a Compose project.
+    Container {
+        /// Which.
+        id: ContainerId,
+        /// Whose.
+        project: ProjectName,
+        /// What.
+        action: ContainerEvent,
+    },
+    /// To a network.
+    Network {
+        /// Which.
+        id: NetworkId,
+        /// Its name.
+        name: String,
+        /// It is gone.
+        destroyed: bool,
+        /// The container that was attached or detached.
+        container: Option<ContainerId>,
+    },
+    /// To a volume.
+    Volume {
+        /// Which.
+        name: String,
+        /// It is gone.
+        destroyed: bool,
+    },
+    /// To some image: references may mean something else now.
+    Image,
+}
+
+/// What happened to a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerEvent {
+    /// It was made.
+    Created,
+    /// It runs.
+    Started,
+    /// It ended.
+    Died {
+        /// The exit code.
+        code: i64,
+    },
+    /// It was sent a signal that usually ends a process.
+    Killed,
+    /// It ran out of memory.
+    OutOfMemory,
+    /// It was frozen.
+    Paused,
+    /// It goes on.
+    Unpaused,
+    /// It is gone.
+    Destroyed,
+    /// Its check says so.
+    Health(Health),
+    /// Anything after which it has to be looked at: renamed, updated.
+    Changed,
+}
+
+/// A network to make.
+#[derive(Debug)]
+pub struct NetworkSpec<'a> {
+    /// What the manifest says.
+    pub network: &'a project::Network,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A volume to make.
+#[derive(Debug)]
+pub struct VolumeSpec<'a> {
+    /// What the manifest says.
+    pub volume: &'a project::Volume,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A container to make.
+#[derive(Debug)]
+pub struct ContainerSpec<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What the manifest says.
+    pub service: &'a Service,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// The networks to attach it to, the first one first.
+    pub networks: Vec<(NetworkId, EndpointSpec<'a>)>,
+    /// The Engine's names of the volumes, by key.
+    pub volumes: BTreeMap<&'a str, &'a str>,
+}
+
+/// How a container is attached to a network.
+#[derive(Debug)]
+pub struct EndpointSpec<'a> {
+    /// What the manifest says.
+    pub attachment: &'a Attachment,
+    /// All names it answers to on that network.
+    pub aliases: Vec<String>,
+}

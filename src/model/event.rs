@@ -1,0 +1,67 @@
+//! Events: what happened, for people and programs.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Rises by one.
+    pub id: u64,
+    /// When.
+    pub timestamp: Timestamp,
+    /// What kind.
+    pub event_type: EventType,
+    /// How bad.
+    pub severity: Severity,
+    /// Which project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Which service, as `PROJECT.SERVICE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<String>,
+    /// In words.
+    pub message: String,
+}
+
+/// What kind of event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventType {
+    /// A service came up.
+    ServiceUp,
+    /// A service went down.
+    ServiceDown,
+    /// The controller started a service again.
+    ServiceRestarted,
+    /// A revision was read.
+    RevisionLoaded,
+    /// A manifest does not load.
+    ManifestInvalid,
+    /// A project is as its manifest says.
+    Converged,
+    /// A step failed.
+    StepFailed,
+    /// Something was changed from outside.
+    ForeignAction,
+    /// The Engine answers.
+    EngineUp,
+    /// The Engine does not answer.
+    EngineDown,
+    /// Too much would be removed at once.
+    GuardTripped,
+    /// Anything else about the controller itself.
+    SystemAlert,
+}
+
+/// How bad an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Look when there is time.
+    Warning,
+    /// Look now.
+    Error,
+}

@@ -1,0 +1,33 @@
+//! The labels that Docker Compose reads and writes, and evenkeel's own few.
+
+/// The project a container, network or volume belongs to.
+pub const PROJECT: &str = "com.docker.compose.project";
+/// The service a container is a replica of.
+pub const SERVICE: &str = "com.docker.compose.service";
+/// The replica's number, from 1.
+pub const CONTAINER_NUMBER: &str = "com.docker.compose.container-number";
+/// `True` on containers of `docker compose run`, which are nobody's replica.
+pub const ONEOFF: &str = "com.docker.compose.oneoff";
+/// SHA-256 of the service's configuration.
+pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+/// `SERVICE:CONDITION:RESTART`, comma separated.
+pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+/// The image's id when the container was made.
+pub const IMAGE: &str = "com.docker.compose.image";
+/// The name of the container that this one replaces; stays on it, as Compose's own does.
+pub const REPLACE: &str = "com.docker.compose.replace";
+/// The version of Compose whose conventions are followed.
+pub const VERSION: &str = "com.docker.compose.version";
+/// The folder that relative paths start from.
+pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+/// The files the project was read from, comma separated.
+pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+/// The key of a network in the Compose file.
+pub const NETWORK: &str = "com.docker.compose.network";
+/// The key of a volume in the Compose file.
+pub const VOLUME: &str = "com.docker.compose.volume";
+/// Which evenkeel made this.
+pub const INSTANCE: &str = "dev.evenkeel.instance";
+
+/// The release of Docker Compose whose behaviour is the measure, written to [`VERSION`].
+pub const COMPOSE_VERSION: &str = "2.40.3";

@@ -1,0 +1,174 @@
+//! What must outlive a restart of the controller and cannot be seen in the Engine. Data only; `control::ledger` keeps it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContainerId, ImageId, ServiceName, Timestamp};
+
+/// What is remembered of one project.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectLedger {
+    /// The manifests directory it was loaded from.
+    pub root: PathBuf,
+    /// The revision in force, stored beside this as a whole.
+    pub last_good: Option<String>,
+    /// An operator suspended the project.
+    pub suspended: bool,
+    /// Services an operator suspended.
+    pub suspended_services: BTreeSet<ServiceName>,
+    /// An operator confirmed that the project may go although many go at once.
+    pub removal_confirmed: bool,
+    /// An operator asked for the project's removal.
+    pub down: Option<Down>,
+    /// Jobs that are done.
+    pub completions: BTreeMap<ServiceName, Completion>,
+    /// Containers whose making was seen to its end: only these are started while they are `created`.
+    pub prepared: BTreeSet<ContainerId>,
+    /// By slot.
+    pub slots: BTreeMap<Subject, Slot>,
+    /// Steps that failed, until they work.
+    pub failures: BTreeMap<Subject, Failure>,
+    /// Steps whose outcome is not known yet.
+    pub in_flight: BTreeMap<Subject, InFlight>,
+}
+
+/// `evenkeel down`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// The volumes too.
+    pub volumes: bool,
+}
+
+/// A job that is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The configuration it ran with: another one runs again.
+    pub config_hash: String,
+    /// The image it ran from.
+    pub image: ImageId,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// What is remembered of one replica.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Slot {
+    /// The controller's restarts since the last calm time.
+    pub restarts: u32,
+    /// When the last of them was.
+    pub last_restart: Option<Timestamp>,
+    /// The container that was last started: if it is gone and was not removed by the controller, somebody else did it.
+    pub started: Option<ContainerId>,
+    /// The configuration it was started with.
+    pub config: Option<String>,
+    /// When the old container could not be started in place of a failed replacement.
+    pub fall_back_failed: Option<Timestamp>,
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How often in a row.
+    pub attempts: u32,
+    /// When the last time was.
+    pub last: Timestamp,
+    /// The Engine's words.
+    pub error: String,
+    /// What was tried: another configuration is tried at once.
+    pub config: String,
+}
+
+/// A step whose outcome is not known yet: written before its call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// The step in words.
+    pub action: String,
+    /// Since then.
+    pub since: Timestamp,
+}
+
+/// What a step works on. One step at a time works on each.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A network, by its name in the Engine.
+    Network(String),
+    /// A volume, by its name in the Engine.
+    Volume(String),
+    /// An image, by reference.
+    Image(String),
+    /// A replica.
+    Replica(ServiceName, u32),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(name) => write!(f, "network {name}"),
+            Self::Volume(name) => write!(f, "volume {name}"),
+            Self::Image(reference) => write!(f, "image {reference}"),
+            Self::Replica(service, number) => write!(f, "service {service} {number}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("`{text}` names no subject");
+        let (kind, name) = text.split_once(' ').ok_or_else(unknown)?;
+        match kind {
+            "network" => Ok(Self::Network(name.to_owned())),
+            "volume" => Ok(Self::Volume(name.to_owned())),
+            "image" => Ok(Self::Image(name.to_owned())),
+            "service" => {
+                let (service, number) = name.rsplit_once(' ').ok_or_else(unknown)?;
+                Ok(Self::Replica(ServiceName::trusted(service), number.parse().map_err(|_| unknown())?))
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+// As text, so that it can be the key of a JSON object.
+impl Serialize for Subject {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What is remembered of the host as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostLedger {
+    /// The device each root was last seen on: an unmounted disk is no empty directory.
+    pub devices: BTreeMap<PathBuf, u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_read_back_from_its_text() {
+        for subject in [
+            Subject::Network("shop_default".into()),
+            Subject::Image("registry:5000/a/b:1".into()),
+            Subject::Replica(ServiceName::trusted("web"), 2),
+        ] {
+            assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
+        }
+        assert!("gibberish".parse::<Subject>().is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! Plain data that every room of the house speaks: what is desired, what was observed, what is remembered.
+//! Nothing here does IO, knows a clock, or decides anything.
+
+pub mod event;
+pub mod hash;
+pub mod labels;
+pub mod ledger;
+pub mod names;
+pub mod observed;
+pub mod project;
+pub mod service;
+pub mod state;
+
+pub use jiff::Timestamp;
+pub use names::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceId, ServiceName};
+pub use project::Project;
+pub use service::Service;

@@ -1,0 +1,188 @@
+//! What the Engine has, as far as Compose projects are concerned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
+
+/// One project's part of the Engine: its containers and volumes, and every network (external ones are found by name).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// Containers that carry the project's label.
+    pub containers: BTreeMap<ContainerId, Container>,
+    /// Networks that carry the project's label or a name that the project uses.
+    pub networks: BTreeMap<NetworkId, Network>,
+    /// Volumes that carry the project's label or a name that the project uses, by name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// References that the target uses, and what the Engine has under them; `None`: nothing. An absent key was not
+    /// looked up yet.
+    pub images: BTreeMap<String, Option<ImageId>>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// The Engine's id.
+    pub id: ContainerId,
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// From the label.
+    pub project: ProjectName,
+    /// From the label.
+    pub service: Option<ServiceName>,
+    /// From the label; 0 where it is absent.
+    pub number: u32,
+    /// Made by `docker compose run`.
+    pub oneoff: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From the label.
+    pub config_hash: Option<String>,
+    /// What it was made from.
+    pub image: ImageId,
+    /// The evenkeel that made it; `None`: Compose or a person did.
+    pub instance: Option<InstanceId>,
+    /// The services it depends on, from Compose's label: the order to stop in when no manifest tells any more.
+    pub depends_on: BTreeSet<ServiceName>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// What its check says.
+    pub health: Health,
+    /// The Engine restarts it by itself (a policy other than `no`).
+    pub engine_restarts: bool,
+    /// How often the Engine did so since the last start by hand.
+    pub restart_count: u32,
+    /// A terminating `kill` came before the last exit: a stop by hand, not an end of its own.
+    pub killed: bool,
+    /// The exit was seen when it happened.
+    pub exit_watched: bool,
+    /// The networks it is attached to: ids, and names as the Engine lists them (a container that never ran has no ids).
+    pub networks: BTreeSet<String>,
+    /// The Engine's words when its last start failed.
+    pub error: Option<String>,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Running.
+    Running {
+        /// Since then.
+        since: Timestamp,
+    },
+    /// Frozen.
+    Paused,
+    /// Ended, and the Engine is about to start it again.
+    Restarting,
+    /// Going away.
+    Removing,
+    /// Ended.
+    Exited {
+        /// The exit code.
+        code: i64,
+        /// Ended by the kernel for want of memory.
+        oom: bool,
+        /// Since then.
+        started: Timestamp,
+        /// Until then.
+        finished: Timestamp,
+    },
+    /// Half removed; good for nothing.
+    Dead,
+}
+
+impl ContainerState {
+    /// The Engine's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running { .. } => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited { .. } => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// What a container's health check says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// There is no check.
+    #[default]
+    None,
+    /// Not decided yet.
+    Starting,
+    /// Passing.
+    Healthy,
+    /// Failing.
+    Unhealthy,
+}
+
+impl Health {
+    /// Docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+impl Container {
+    /// Whether a process of it lives.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting)
+    }
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// The Engine's id.
+    pub id: NetworkId,
+    /// Its name: not unique.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From the label.
+    pub project: Option<ProjectName>,
+    /// From the label.
+    pub key: Option<String>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// From the label.
+    pub project: Option<ProjectName>,
+}
+
+/// What the negotiated API of this Engine can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Major and minor.
+    pub api: (u16, u16),
+}
+
+impl Capabilities {
+    /// Whether a create call may name several networks: API 1.44 and later.
+    pub fn several_networks_at_creation(self) -> bool {
+        self.api >= (1, 44)
+    }
+
+    /// Whether `start_interval` of a health check is kept: API 1.44 and later; earlier ones drop it in silence.
+    pub fn start_interval(self) -> bool {
+        self.api >= (1, 44)
+    }
+}

@@ -1,0 +1,225 @@
+//! Prometheus metrics. Counters and histograms are fed by control's notices, gauges are read off its snapshot when they
+//! are asked for. Labels are bounded sets: never an error text, never a container id.
+
+use std::time::Instant;
+
+use prometheus::{
+    Counter, Encoder, Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+
+use crate::control::publish::{Notice, Observer, ServiceView, Snapshot};
+use crate::model::observed::Health;
+use crate::model::state::{ProjectState, ServiceState};
+
+/// All metrics of one controller.
+pub struct Metrics {
+    registry: Registry,
+    started: Instant,
+    steps: IntCounterVec,
+    reconcile: IntCounterVec,
+    reconcile_duration: HistogramVec,
+    step_duration: HistogramVec,
+    restarts: IntCounterVec,
+    engine_events: IntCounter,
+    resync: IntCounter,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    converged: GaugeVec,
+    valid: GaugeVec,
+    waiting: GaugeVec,
+    drift: GaugeVec,
+    last_converged: GaugeVec,
+    health: GaugeVec,
+    engine_up: Gauge,
+    uptime: Counter,
+    /// Two scrapes at once would see each other's half-set gauges.
+    one_scrape: std::sync::Mutex<()>,
+}
+
+/// The labels of a service's metrics.
+const SERVICE_LABELS: [&str; 5] = ["service_id", "service_name", "service_type", "critical", "project"];
+
+impl Metrics {
+    /// Makes and registers all metrics.
+    ///
+    /// # Errors
+    /// When the namespace makes no valid names; the settings refuse such a one.
+    pub fn new(namespace: &str) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let opts = |name: &str, help: &str| Opts::new(name, help).namespace(namespace);
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let metric = IntCounter::with_opts(opts(name, help))?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
+            let metric = GaugeVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let histograms =
+            |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> Result<HistogramVec, prometheus::Error> {
+                let opts = prometheus::HistogramOpts::new(name, help).namespace(namespace).buckets(buckets.to_vec());
+                let metric = HistogramVec::new(opts, labels)?;
+                registry.register(Box::new(metric.clone()))?;
+                Ok(metric)
+            };
+        let engine_up = Gauge::with_opts(opts("engine_up", "Whether the Docker Engine answers"))?;
+        registry.register(Box::new(engine_up.clone()))?;
+        let uptime = Counter::with_opts(opts("monitor_uptime_seconds_total", "Seconds since the controller started"))?;
+        registry.register(Box::new(uptime.clone()))?;
+        let long = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+        let short = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+        Ok(Self {
+            started: Instant::now(),
+            steps: counters("steps_total", "Steps taken", &["project", "action", "result"])?,
+            reconcile: counters(
+                "reconcile_total",
+                "Decisions, by whether there was something to do",
+                &["project", "result"],
+            )?,
+            reconcile_duration: histograms(
+                "reconcile_duration_seconds",
+                "From a project's departure from its manifest until it is as it says again",
+                &["project"],
+                &long,
+            )?,
+            step_duration: histograms("step_duration_seconds", "How long a step took", &["action"], &short)?,
+            restarts: counters("service_restarts_total", "Restarts by the controller", &SERVICE_LABELS)?,
+            engine_events: counter("engine_events_total", "Events that the Docker Engine sent")?,
+            resync: counter("resync_total", "Full resyncs with the Docker Engine")?,
+            requests: counters("http_requests_total", "Requests to the API", &["method", "route", "status"])?,
+            request_duration: histograms(
+                "http_request_duration_seconds",
+                "How long the API took to answer",
+                &["method", "route"],
+                &short,
+            )?,
+            converged: gauges("converged", "Whether everything of a project is as its manifest says", &["project"])?,
+            valid: gauges("manifest_valid", "Whether a project's manifest loads", &["project"])?,
+            waiting: gauges("waiting", "What is desired but may not be done yet", &["project", "reason"])?,
+            drift: gauges("drift_fields", "Fields in which what runs differs from what is desired", &["project"])?,
+            last_converged: gauges(
+                "last_converged_timestamp_seconds",
+                "When a project was last as its manifest says",
+                &["project"],
+            )?,
+            health: gauges("service_health_status", "0 unknown, 1 healthy, 2 degraded, 3 unhealthy", &SERVICE_LABELS)?,
+            engine_up,
+            uptime,
+            one_scrape: std::sync::Mutex::new(()),
+            registry,
+        })
+    }
+
+    /// One request to the API was answered.
+    pub fn request(&self, method: &str, route: &str, status: u16, took: std::time::Duration) {
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
+        self.request_duration.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn render(&self, snapshot: &Snapshot) -> String {
+        let _alone = self.one_scrape.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.read_off(snapshot);
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "cannot write metrics");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Sets the gauges; what is gone goes.
+    fn read_off(&self, snapshot: &Snapshot) {
+        let truth = |b: bool| f64::from(u8::from(b));
+        self.engine_up.set(truth(snapshot.engine.up));
+        let uptime = self.started.elapsed().as_secs_f64() - self.uptime.get();
+        self.uptime.inc_by(uptime.max(0.0));
+        for gauges in [&self.converged, &self.valid, &self.waiting, &self.drift, &self.last_converged, &self.health] {
+            gauges.reset();
+        }
+        for (name, project) in &snapshot.projects {
+            let name = name.as_str();
+            let converged = project.state == ProjectState::Converged && snapshot.engine.up;
+            self.converged.with_label_values(&[name]).set(truth(converged));
+            self.valid.with_label_values(&[name]).set(truth(project.manifest_valid));
+            for waiting in &project.waiting {
+                self.waiting.with_label_values(&[name, waiting.on.reason()]).inc();
+            }
+            #[allow(clippy::cast_precision_loss)]
+            self.drift.with_label_values(&[name]).set(project.drift.len() as f64);
+            if let Some(at) = project.last_converged {
+                #[allow(clippy::cast_precision_loss)]
+                self.last_converged.with_label_values(&[name]).set(at.as_millisecond() as f64 / 1e3);
+            }
+            for (service, view) in &project.services {
+                let labels = service_labels(name, service.as_str(), view);
+                let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+                self.health.with_label_values(&labels).set(health_class(view, snapshot.engine.up));
+                self.restarts.with_label_values(&labels);
+            }
+        }
+    }
+}
+
+fn service_labels(project: &str, service: &str, view: &ServiceView) -> [String; 5] {
+    [
+        format!("{project}.{service}"),
+        service.to_owned(),
+        view.kind.clone().unwrap_or_default(),
+        view.critical.to_string(),
+        project.to_owned(),
+    ]
+}
+
+/// 0 unknown, 1 healthy, 2 degraded, 3 unhealthy. One that runs without a check is taken at its word.
+fn health_class(view: &ServiceView, engine_up: bool) -> f64 {
+    match &view.state {
+        _ if !engine_up => 0.0,
+        ServiceState::Completed => 1.0,
+        ServiceState::Running { health: Health::Unhealthy, .. }
+        | ServiceState::Failed { .. }
+        | ServiceState::Stopped { .. } => 3.0,
+        ServiceState::Running { .. } => 1.0,
+        _ => 0.0,
+    }
+}
+
+impl Observer for Metrics {
+    fn notice(&self, notice: &Notice<'_>) {
+        match notice {
+            Notice::StepEnded { project, step, took, error } => {
+                let result = if error.is_some() { "error" } else { "ok" };
+                let kind = step.action.kind();
+                self.steps.with_label_values(&[project.as_str(), kind, result]).inc();
+                self.step_duration.with_label_values(&[kind]).observe(took.as_secs_f64());
+            }
+            Notice::Decided { project, changes, .. } => {
+                let result = if *changes { "changes" } else { "none" };
+                self.reconcile.with_label_values(&[project.as_str(), result]).inc();
+            }
+            Notice::Converged { project, took } => {
+                self.reconcile_duration.with_label_values(&[project.as_str()]).observe(took.as_secs_f64());
+            }
+            Notice::Restarted { project, service, kind, critical } => {
+                let labels = [
+                    format!("{project}.{service}"),
+                    service.to_string(),
+                    kind.unwrap_or_default().to_owned(),
+                    critical.to_string(),
+                    project.to_string(),
+                ];
+                let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+                self.restarts.with_label_values(&labels).inc();
+            }
+            Notice::EngineEvent => self.engine_events.inc(),
+            Notice::Resync => self.resync.inc(),
+            Notice::StepStarted { .. } | Notice::Event(_) => {}
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! An engine in memory: what is asked for happens at once.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use evenkeel::engine::{
+    ContainerEvent, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
+    EngineWrite, EventKind, ListedContainer, Listing, NetworkSpec, VolumeSpec,
+};
+use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Network, Observed, Volume};
+use evenkeel::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::broadcast;
+
+type Answer<T> = Result<T, EngineError>;
+
+pub struct Fake {
+    state: Mutex<Observed>,
+    events: Mutex<broadcast::Sender<EngineEvent>>,
+    made: AtomicU64,
+    pub away: AtomicBool,
+    /// Starts are refused with these words.
+    pub refusal: Mutex<Option<String>>,
+}
+
+impl Fake {
+    pub fn new() -> Self {
+        let events = Mutex::new(broadcast::channel(1_000).0);
+        Self {
+            state: Mutex::default(),
+            events,
+            made: AtomicU64::new(1),
+            away: AtomicBool::new(false),
+            refusal: Mutex::default(),
+        }
+    }
+
+    /// It goes away: the stream of events breaks off.
+    pub fn leave(&self) {
+        self.away.store(true, Ordering::SeqCst);
+        *self.events.lock().unwrap() = broadcast::channel(1_000).0;
+    }
+
+    fn answers(&self) -> Answer<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(EngineError::Unreachable { address: "memory".into(), reason: "it is away".into() });
+        }
+        Ok(())
+    }
+
+    fn id(&self) -> String {
+        format!("{:0>12}", self.made.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn change(&self, id: &ContainerId, event: ContainerEvent, change: impl FnOnce(&mut Container)) -> Answer<()> {
+        self.answers()?;
+        let mut state = self.state.lock().unwrap();
+        let missing = || EngineError::Refused { status: 404, message: format!("No such container: {id}") };
+        let container = state.containers.get_mut(id).ok_or_else(missing)?;
+        change(container);
+        self.tell(container, event);
+        Ok(())
+    }
+
+    fn tell(&self, container: &Container, action: ContainerEvent) {
+        let kind = EventKind::Container { id: container.id.clone(), project: container.project.clone(), action };
+        let _ = self.events.lock().unwrap().send(EngineEvent { time: Timestamp::now(), kind });
+    }
+
+    /// A container comes to its end by itself.
+    pub fn exit(&self, name: &str, code: i64) {
+        let id = self.find(name);
+        self.change(&id, ContainerEvent::Died { code }, |c| end(c, code)).unwrap();
+    }
+
+    /// A container's check says something else.
+    pub fn set_health(&self, name: &str, health: Health) {
+        let id = self.find(name);
+        self.change(&id, ContainerEvent::Health(health), |c| c.health = health).unwrap();
+    }
+
+    fn find(&self, name: &str) -> ContainerId {
+        let state = self.state.lock().unwrap();
+        state.containers.values().find(|c| c.name == name).expect("there is such a container").id.clone()
+    }
+}
+
+fn end(container: &mut Container, code: i64) {
+    let now = Timestamp::now();
+    let started = match container.state {
+        ContainerState::Running { since } => since,
+        _ => now,
+    };
+    container.state = ContainerState::Exited { code, oom: false, started, finished: now };
+    container.health = Health::None;
+}
+
+#[async_trait]
+impl EngineRead for Fake {
+    async fn info(&self) -> Answer<EngineInfo> {
+        self.answers()?;
+        let capabilities = Capabilities { api: (1, 44) };
+        Ok(EngineInfo { version: "1.2.3".into(), capabilities, time: Timestamp::now() })
+    }
+
+    async fn list(&self) -> Answer<Listing> {
+        self.answers()?;
+        let state = self.state.lock().unwrap();
+        let listed = |c: &Container| ListedContainer {
+            id: c.id.clone(),
+            project: c.project.clone(),
+            state: c.state.as_str().to_owned(),
+        };
+        Ok(Listing {
+            containers: state.containers.values().map(listed).collect(),
+            networks: state.networks.values().cloned().collect(),
+            volumes: state.volumes.values().cloned().collect(),
+        })
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Answer<Option<Container>> {
+        self.answers()?;
+        Ok(self.state.lock().unwrap().containers.get(id).cloned())
+    }
+
+    async fn image(&self, reference: &str) -> Answer<Option<ImageId>> {
+        self.answers()?;
+        Ok(Some(ImageId::trusted(format!("sha256:{reference}"))))
+    }
+}
+
+#[async_trait]
+impl EngineWrite for Fake {
+    async fn create_network(&self, network: &NetworkSpec<'_>) -> Answer<()> {
+        self.answers()?;
+        let id = NetworkId::trusted(self.id());
+        let made = Network {
+            id: id.clone(),
+            name: network.network.name.clone(),
+            created: Timestamp::now(),
+            project: network.labels.get(labels::PROJECT).map(|p| ProjectName::trusted(p.as_str())),
+            key: network.labels.get(labels::NETWORK).cloned(),
+        };
+        self.state.lock().unwrap().networks.insert(id, made);
+        Ok(())
+    }
+
+    async fn remove_network(&self, id: &NetworkId) -> Answer<()> {
+        self.answers()?;
+        self.state.lock().unwrap().networks.remove(id);
+        Ok(())
+    }
+
+    async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Answer<()> {
+        self.answers()?;
+        let name = volume.volume.name.clone();
+        let project = volume.labels.get(labels::PROJECT).map(|p| ProjectName::trusted(p.as_str()));
+        self.state.lock().unwrap().volumes.insert(name.clone(), Volume { name, project });
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Answer<()> {
+        self.answers()?;
+        self.state.lock().unwrap().volumes.remove(name);
+        Ok(())
+    }
+
+    async fn pull(&self, _: &str) -> Answer<()> {
+        self.answers()
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec<'_>) -> Answer<ContainerId> {
+        self.answers()?;
+        let id = ContainerId::trusted(self.id());
+        let label = |key: &str| spec.labels.get(key).cloned().unwrap_or_default();
+        let container = Container {
+            id: id.clone(),
+            name: spec.name.to_owned(),
+            project: ProjectName::trusted(label(labels::PROJECT)),
+            service: Some(ServiceName::trusted(label(labels::SERVICE))),
+            number: label(labels::CONTAINER_NUMBER).parse().unwrap(),
+            oneoff: false,
+            created: Timestamp::now(),
+            config_hash: Some(label(labels::CONFIG_HASH)),
+            image: ImageId::trusted(format!("sha256:{}", spec.service.image)),
+            instance: Some(InstanceId::trusted(label(labels::INSTANCE))),
+            depends_on: BTreeSet::new(),
+            state: ContainerState::Created,
+            health: Health::None,
+            engine_restarts: false,
+            restart_count: 0,
+            killed: false,
+            exit_watched: false,
+            networks: spec.networks.iter().map(|(id, _)| id.to_string()).collect(),
+            error: None,
+        };
+        self.state.lock().unwrap().containers.insert(id.clone(), container.clone());
+        self.tell(&container, ContainerEvent::Changed);
+        Ok(id)
+    }
+
+    async fn connect(&self, network: &NetworkId, id: &ContainerId, _: &EndpointSpec<'_>) -> Answer<()> {
+        self.change(id, ContainerEvent::Changed, |c| c.networks.extend([network.to_string()]))
+    }
+
+    async fn start(&self, id: &ContainerId) -> Answer<()> {
+        if let Some(message) = self.refusal.lock().unwrap().clone() {
+            return Err(EngineError::Refused { status: 400, message });
+        }
+        self.change(id, ContainerEvent::Started, |c| c.state = ContainerState::Running { since: Timestamp::now() })
+    }
+
+    async fn stop(&self, id: &ContainerId, _: Option<Duration>) -> Answer<()> {
+        self.change(id, ContainerEvent::Died { code: 0 }, |c| end(c, 0))
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Answer<()> {
+        self.change(id, ContainerEvent::Destroyed, |_| {})?;
+        self.state.lock().unwrap().containers.remove(id);
+        Ok(())
+    }
+
+    async fn rename(&self, id: &ContainerId, name: &str) -> Answer<()> {
+        self.change(id, ContainerEvent::Changed, |c| name.clone_into(&mut c.name))
+    }
+
+    async fn unpause(&self, id: &ContainerId) -> Answer<()> {
+        self.change(id, ContainerEvent::Unpaused, |c| c.state = ContainerState::Running { since: Timestamp::now() })
+    }
+}
+
+impl EngineEvents for Fake {
+    fn events(&self, _: Timestamp) -> BoxStream<'static, Answer<EngineEvent>> {
+        let receiver = self.events.lock().unwrap().subscribe();
+        stream::unfold(receiver, |mut receiver| async {
+            let event = receiver.recv().await.ok()?;
+            Some((Ok(event), receiver))
+        })
+        .boxed()
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP API over a controller that works on an engine in memory.
+
+mod events;
+mod fake;
+mod health;
+mod house;
+mod metrics;
+mod projects;
+mod services;

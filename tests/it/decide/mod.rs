@@ -1,0 +1,17 @@
+//! Decisions as text: the goldens are the specification.
+
+mod backoff;
+mod creation;
+mod dependencies;
+mod doubles;
+mod life;
+mod networks;
+mod projects;
+mod properties;
+mod removal;
+mod replacement;
+mod replicas;
+mod restarts;
+mod scene;
+mod suspension;
+mod world;

@@ -1,0 +1,26 @@
+//! The real program against a real Docker Engine, over temporary manifests.
+
+mod apply;
+mod backoff;
+mod bad_input;
+mod broken;
+mod by_hand;
+mod compose;
+mod converge;
+mod crash;
+mod dependencies;
+mod faults;
+mod guard;
+mod instances;
+mod jobs;
+mod metrics;
+mod operations;
+mod outage;
+mod removal;
+mod restart_policy;
+mod shutdown;
+mod update;
+mod watching;
+
+/// A service that takes next to nothing: no network, no port.
+const ONE: &str = "services: {web: {image: IMAGE, network_mode: none}}\n";

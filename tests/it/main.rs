@@ -1,0 +1,8 @@
+//! One integration binary: one linker pass for all of it.
+
+mod api;
+mod architecture;
+mod decide;
+mod engine;
+mod manifest;
+mod support;
