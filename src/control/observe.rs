@@ -35,6 +35,8 @@ pub struct Interest {
 
 #[derive(Debug)]
 struct Entry {
+    /// Where its container is kept, if it still is there: the entry of one that was destroyed stays until a list was
+    /// begun after that, so that an inspect from before does not bring it back.
     project: ProjectName,
     /// When the newest event about it arrived.
     event: u64,
@@ -130,9 +132,13 @@ impl Cache {
             reaction
         };
         let clock = self.clock;
-        let Some(entry) = self.entries.get_mut(id) else {
-            return if *action == ContainerEvent::Destroyed { reaction } else { look(reaction) };
-        };
+        if *action == ContainerEvent::Destroyed {
+            self.forget(id);
+            let entry = Entry { project: project.clone(), event: clock, inspected: time, oom: false };
+            self.entries.insert(id.clone(), entry);
+            return reaction;
+        }
+        let Some(entry) = self.entries.get_mut(id) else { return look(reaction) };
         entry.event = clock;
         let Some(container) = self.projects.get_mut(&entry.project).and_then(|o| o.containers.get_mut(id)) else {
             return look(reaction);
@@ -140,9 +146,8 @@ impl Cache {
         // After a reconnection old events are told again: what an inspect has seen since is newer.
         let outdated = matches!(container.state, ContainerState::Running { since } if time < since);
         match action {
-            ContainerEvent::Destroyed => self.forget(id),
-            // It was looked at already, after its creation came back.
-            ContainerEvent::Created => {}
+            // Handled above; and it was looked at already, after its creation came back.
+            ContainerEvent::Destroyed | ContainerEvent::Created => {}
             _ if outdated => {}
             ContainerEvent::Started => {
                 container.state = ContainerState::Running { since: time };
@@ -326,5 +331,67 @@ impl Cache {
                 .filter_map(|s| Some((s.image.clone(), self.images.get(&s.image)?.clone())))
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn removing(id: &ContainerId, project: &ProjectName) -> Container {
+        Container {
+            id: id.clone(),
+            name: "shop-web-1".to_owned(),
+            project: project.clone(),
+            service: None,
+            number: 1,
+            oneoff: false,
+            created: Timestamp::UNIX_EPOCH,
+            config_hash: None,
+            image: ImageId::trusted("sha256:1"),
+            instance: None,
+            depends_on: BTreeSet::new(),
+            state: ContainerState::Removing,
+            health: Health::None,
+            engine_restarts: false,
+            restart_count: 0,
+            killed: false,
+            exit_watched: false,
+            networks: BTreeSet::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn an_inspect_from_before_the_destruction_does_not_bring_a_container_back() {
+        let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
+        for known in [true, false] {
+            let mut cache = Cache::default();
+            cache.set_interest(Interest { projects: BTreeSet::from([project.clone()]), ..Interest::default() });
+            let now = Timestamp::UNIX_EPOCH;
+            if known {
+                cache.inspected(&id, cache.point(), Some(removing(&id, &project)), now);
+            }
+            let begun = cache.point();
+            let kind =
+                EventKind::Container { id: id.clone(), project: project.clone(), action: ContainerEvent::Destroyed };
+            assert_eq!(cache.event(&EngineEvent { time: now, kind }).inspect, None);
+            assert!(cache.inspected(&id, begun, Some(removing(&id, &project)), now), "to be repeated");
+            assert_eq!(cache.container(&id), None);
+            assert!(!cache.inspected(&id, cache.point(), None, now));
+            assert_eq!(cache.of_project(&project).count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_destroyed_is_forgotten_at_the_next_list() {
+        let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
+        let mut cache = Cache::default();
+        cache.set_interest(Interest { projects: BTreeSet::from([project.clone()]), ..Interest::default() });
+        let kind = EventKind::Container { id, project, action: ContainerEvent::Destroyed };
+        cache.event(&EngineEvent { time: Timestamp::UNIX_EPOCH, kind });
+        assert_eq!(cache.entries.len(), 1);
+        cache.listed(cache.point(), &Listing::default());
+        assert!(cache.entries.is_empty());
     }
 }
