@@ -8,13 +8,17 @@ CARGO := cargo
 FLAGS := --locked --target $(HOST)
 BUILT := target/$(HOST)/release
 EVENKEEL := target/release/evenkeel
+# What `make bench` compares loading with: a docker-compose program. Without one that part is left out.
+BENCH_COMPOSE ?=
+# How long `make fuzz` looks for mistakes, in seconds.
+FUZZ_TIME ?= 180
 FKS_STATE := $(if $(filter 0,$(shell id -u)),/var/lib/evenkeel-fks,$(HOME)/.local/state/evenkeel-fks)
 
-.PHONY: help run down fks fks-down build image engine test fmt lint unit bench clean toolchain
+.PHONY: help run down fks fks-down build image engine test fmt lint unit conformance bench bench-loader fuzz clean toolchain
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: build engine image ## build everything, find or install Docker, run the controller over manifests/
 	@$(EVENKEEL) resume --all >/dev/null
@@ -42,7 +46,7 @@ image: build ## import the demo image from the program just built
 engine: build ## find a Docker Engine; as root on a machine with apt, install one where there is none
 	@deploy/ensure-engine $(EVENKEEL)
 
-test: toolchain fmt lint unit ## formatting, lints, unit, integration and Engine tests
+test: toolchain fmt lint unit conformance ## formatting, lints, unit, integration and Engine tests
 
 fmt:
 	$(CARGO) fmt --check
@@ -53,9 +57,29 @@ lint:
 unit:
 	$(CARGO) test $(FLAGS)
 
-bench: build image ## measure against bare API calls; see benches/README.md
+# Recorded answers of Docker Compose to files of other projects. They are not part of this repository.
+CONFORMANCE ?= $(firstword $(wildcard ../*/conformance/check))
+
+conformance: ## compare `render` with recorded answers of Docker Compose, where CONFORMANCE names the checker
+	@if [ -n "$(CONFORMANCE)" ]; then \
+	  $(CARGO) build $(FLAGS) --bin evenkeel && \
+	  python3 $(CONFORMANCE) --binary target/$(HOST)/debug/evenkeel --hashes; \
+	else echo "skipped: CONFORMANCE names no checker"; fi
+
+bench: build image bench-loader ## measure against bare API calls; see benches/README.md
 	@$(CARGO) build --release $(FLAGS) --example floor
 	$(CARGO) bench $(FLAGS) --bench engine -- --floor $(BUILT)/examples/floor --evenkeel $(EVENKEEL) all
+
+bench-loader: build ## measure loading; BENCH_COMPOSE=PATH names a docker-compose to compare with
+	$(CARGO) bench $(FLAGS) --bench loader -- --evenkeel $(EVENKEEL) $(if $(BENCH_COMPOSE),--compose $(BENCH_COMPOSE))
+
+# The switches of the fuzzer are not in a stable compiler; this variable lets it take them. Sanitizers are for unsafe
+# code, of which there is none. What is found lies in fuzz/artifacts; the corpus grows in fuzz/corpus.
+fuzz: toolchain ## look for input that the loader cannot take, for FUZZ_TIME=180 seconds; needs cargo-fuzz and a C++ compiler
+	@command -v cargo-fuzz >/dev/null || { echo "make: cargo-fuzz is needed: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	@mkdir -p fuzz/corpus/loader
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS= $(CARGO) fuzz run --sanitizer none loader fuzz/corpus/loader fuzz/seeds/loader -- \
+	  -max_total_time=$(FUZZ_TIME) -timeout=20 -rss_limit_mb=2048 -max_len=16384 -dict=fuzz/loader.dict
 
 clean: ## remove what was built
 	$(CARGO) clean

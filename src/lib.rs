@@ -15,6 +15,7 @@
 //! | [`api`] | the read-only HTTP API |
 //! | [`telemetry`] | metrics and logs |
 //! | [`cli`] | the verbs, rendered for people and for machines |
+//! | [`schemas`] | JSON Schemas of what evenkeel reads and says, for editors and programs |
 //! | [`settings`] | the controller's own settings; the only reader of the process environment |
 //!
 //! # Invariants
@@ -33,5 +34,6 @@ pub mod decide;
 pub mod engine;
 pub mod manifest;
 pub mod model;
+pub mod schemas;
 pub mod settings;
 pub mod telemetry;

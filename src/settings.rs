@@ -1,9 +1,11 @@
 //! The controller's own settings, and the only place that reads the process environment.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::RecoveryPolicy;
@@ -44,7 +46,7 @@ pub enum SettingsError {
 }
 
 /// All settings; everything has a default, so that no file is needed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The manifests directory.
@@ -64,7 +66,7 @@ pub struct Settings {
 }
 
 /// `manifests`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Manifests {
     /// The directory.
@@ -82,7 +84,7 @@ impl Default for Manifests {
 }
 
 /// `engine`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineSettings {
     /// `unix://…` or `tcp://…`; otherwise DOCKER_HOST, the docker context, the usual sockets.
@@ -90,7 +92,7 @@ pub struct EngineSettings {
 }
 
 /// `state`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct State {
     /// The folder; otherwise `/var/lib/evenkeel` for root, `~/.local/state/evenkeel` for others.
@@ -98,7 +100,7 @@ pub struct State {
 }
 
 /// `api`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
     /// Where it listens.
@@ -112,10 +114,11 @@ impl Default for Api {
 }
 
 /// `reconcile`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconcile {
     /// Steps at the same time. Eight is where a Docker Engine on two cores is fastest.
+    #[schemars(range(min = 1))]
     pub parallel: usize,
     /// Between the starts of two containers.
     pub start_delay: Span,
@@ -132,7 +135,7 @@ impl Default for Reconcile {
 }
 
 /// `recovery`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recovery {
     /// The pace.
@@ -140,7 +143,7 @@ pub struct Recovery {
 }
 
 /// `recovery.backoff`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backoff {
     /// The delay before the second attempt.
@@ -169,10 +172,11 @@ impl Default for Backoff {
 }
 
 /// `metrics`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// What every metric's name begins with.
+    #[schemars(regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
     pub namespace: String,
 }
 
@@ -196,6 +200,20 @@ impl Span {
 impl Serialize for Span {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&duration::print(self.0))
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^\s*\+?(0|([0-9]*\.?[0-9]*(ns|us|µs|μs|ms|s|m|h|d|w))+)\s*$",
+            "description": "A duration, for example 500ms, 30s or 1m30s.",
+        })
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn apply(context: &Context, arguments: &Arguments) -> Ended {
         Ok(None) => "the control loop ended".to_owned(),
         Err(_) => format!("not done within the --timeout; {}", unfinished(&snapshot).join("; ")),
     };
-    eprintln!("evenkeel: {message}");
+    errln!("evenkeel: {message}");
     Ok(ExitCode::from(1))
 }
 

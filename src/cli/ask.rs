@@ -64,6 +64,6 @@ async fn ask(context: &Context, verb: &str, operation: Operation) -> Ended {
             answer?
         }
     };
-    println!("{}", answer["message"].as_str().unwrap_or("done"));
+    outln!("{}", answer["message"].as_str().unwrap_or("done"));
     Ok(ExitCode::SUCCESS)
 }

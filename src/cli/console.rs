@@ -46,6 +46,7 @@ fn deed(action: &Action) -> String {
         Action::RemoveNetwork { name, .. } => format!("removed network {name}"),
         Action::CreateVolume { name, .. } => format!("created volume {name}"),
         Action::RemoveVolume { name } => format!("removed volume {name}"),
+        Action::BuildImage { image, .. } => format!("built {image}"),
         Action::PullImage { image } => format!("pulled {image}"),
     }
 }
@@ -55,6 +56,12 @@ impl Observer for Console {
         match notice {
             Notice::StepStarted { project, step: crate::decide::Step { action: Action::PullImage { image }, .. } } => {
                 self.line("·", "36", &format!("{project}: pulling {image}"));
+            }
+            Notice::StepStarted {
+                project,
+                step: crate::decide::Step { action: Action::BuildImage { image, .. }, .. },
+            } => {
+                self.line("·", "36", &format!("{project}: building {image}"));
             }
             Notice::StepEnded { project, step, took, error: None } => {
                 let why = match step.cause {

@@ -31,7 +31,7 @@ pub(super) async fn down(context: &Context, arguments: &Arguments) -> Ended {
     for project in &arguments.projects {
         match socket::ask(&context.state, &operation(project)).await? {
             Some(answer) => {
-                println!("{}", answer?["message"].as_str().unwrap_or("done"));
+                outln!("{}", answer?["message"].as_str().unwrap_or("done"));
                 handed_over = true;
             }
             None => break,

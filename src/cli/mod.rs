@@ -1,5 +1,29 @@
 //! The command line: one file a verb.
 
+/// A line on standard output. One that nobody reads any more is no reason to end, as `println!` would.
+macro_rules! outln {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($what)*);
+    }};
+}
+
+/// The same without the end of the line.
+macro_rules! out {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout().lock(), $($what)*);
+    }};
+}
+
+/// A line on standard error.
+macro_rules! errln {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($what)*);
+    }};
+}
+
 mod apply;
 mod ask;
 mod console;
@@ -7,7 +31,9 @@ mod context;
 mod down;
 mod plan;
 mod progress;
+mod render;
 mod run;
+mod schema;
 mod status;
 mod validate;
 
@@ -57,6 +83,8 @@ enum Verb {
     Run(run::Arguments),
     /// Check manifests: every mistake with its place
     Validate(validate::Arguments),
+    /// Print a project as Compose understands it, with everything resolved
+    Render(render::Arguments),
     /// Show what would be done, in order, and why (exit 0: nothing, 2: changes, 1: error)
     Plan(plan::Arguments),
     /// Make it so once, then exit
@@ -65,6 +93,8 @@ enum Verb {
     Down(down::Arguments),
     /// Show how everything is
     Status(status::Arguments),
+    /// Print the JSON Schema of a document, for editors and programs
+    Schema(schema::Arguments),
     /// Leave a project or service alone until it is resumed
     Suspend(ask::Id),
     /// Take a suspended project or service up again
@@ -79,13 +109,17 @@ pub fn main() -> ExitCode {
     match start(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("evenkeel: {error:#}");
+            errln!("evenkeel: {error:#}");
             ExitCode::from(1)
         }
     }
 }
 
 fn start(arguments: Arguments) -> Ended {
+    // Needs no settings: it must not fail over a file that an editor is to help with.
+    if let Verb::Schema(arguments) = &arguments.verb {
+        return schema::schema(arguments);
+    }
     let environment = crate::settings::environment();
     crate::telemetry::init_logs(environment.get("RUST_LOG").map(String::as_str));
     let context = Context::new(&arguments.common, environment)?;
@@ -95,10 +129,12 @@ fn start(arguments: Arguments) -> Ended {
         match arguments.verb {
             Verb::Run(arguments) => run::run(&context, &arguments).await,
             Verb::Validate(arguments) => validate::validate(&context, &arguments),
+            Verb::Render(arguments) => render::render(&context, &arguments),
             Verb::Plan(arguments) => plan::plan(&context, &arguments).await,
             Verb::Apply(arguments) => apply::apply(&context, &arguments).await,
             Verb::Down(arguments) => down::down(&context, &arguments).await,
             Verb::Status(arguments) => status::status(&context, &arguments).await,
+            Verb::Schema(arguments) => schema::schema(&arguments),
             Verb::Suspend(id) => ask::suspend(&context, &id).await,
             Verb::Resume(id) => ask::resume(&context, &id).await,
             Verb::Confirm => ask::confirm(&context).await,

@@ -38,17 +38,17 @@ pub(super) async fn plan(context: &Context, arguments: &Arguments) -> Ended {
     let survey = look(context, arguments.path.as_deref()).await?;
     let changes = survey.plans.iter().any(|p| !p.is_empty());
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&survey.plans)?),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&survey.plans)?),
         Format::Text => {
             print_diagnostics(&survey.diagnostics);
             if let Some(guard) = &survey.guard {
-                eprintln!("guard: {guard}; they stay until `evenkeel confirm`\n");
+                errln!("guard: {guard}; they stay until `evenkeel confirm`\n");
             }
             for plan in &survey.plans {
                 if plan.is_empty() && plan.waiting.is_empty() {
-                    println!("{}: nothing to do", plan.project);
+                    outln!("{}: nothing to do", plan.project);
                 } else {
-                    print!("{}:\n{plan}", plan.project);
+                    out!("{}:\n{plan}", plan.project);
                 }
             }
         }

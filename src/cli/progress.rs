@@ -31,13 +31,14 @@ impl Progress {
     pub(super) fn show(&mut self, snapshot: &Snapshot) {
         let after = self.began.elapsed();
         for (name, project) in &snapshot.projects {
-            let pulling = project.in_flight.iter().find(|s| s.starts_with("pull image")).cloned();
             for service in project.services.values() {
                 let mut words = service.summary.clone();
-                if let (Some(pull), Some(image)) = (&pulling, &service.image)
-                    && pull.ends_with(image.as_str())
-                {
-                    words = format!("pulling {image}");
+                for (step, doing) in [("pull image", "pulling"), ("build image", "building")] {
+                    if let Some(image) = &service.image
+                        && project.in_flight.contains(&format!("{step} {image}"))
+                    {
+                        words = format!("{doing} {image}");
+                    }
                 }
                 self.line(&service.id, &words, &service.state, after);
             }
@@ -68,7 +69,7 @@ impl Progress {
         words.clone_into(&mut line.shown);
         let seconds = after.as_secs_f64();
         match &line.bar {
-            None => println!("{seconds:>7.1}s  {id}  {words}"),
+            None => outln!("{seconds:>7.1}s  {id}  {words}"),
             Some(bar) => {
                 let settled = matches!(state, ServiceState::Running { .. } | ServiceState::Completed);
                 bar.set_style(style(settled));

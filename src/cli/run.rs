@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Ended {
     let engine = DockerEngine::new(&address)?;
     if let Err(error) = engine.info().await {
         refuse_for_good(&error)?;
-        eprintln!("evenkeel: {error}; waiting for it");
+        errln!("evenkeel: {error}; waiting for it");
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
@@ -55,8 +55,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Ended {
     let metrics = Arc::new(Metrics::new(&context.settings.metrics.namespace)?);
     let observer = Observers(vec![Arc::new(Console::new()), Arc::clone(&metrics) as _]);
     let running = context.start("run", &scope, engine, address.to_string(), Arc::new(observer), false)?;
-    println!("evenkeel {} keeps {} true on {address}", env!("CARGO_PKG_VERSION"), scope.root.display());
-    println!("API: http://{}", listener.local_addr()?);
+    outln!("evenkeel {} keeps {} true on {address}", env!("CARGO_PKG_VERSION"), scope.root.display());
+    outln!("API: http://{}", listener.local_addr()?);
     let app = router(ApiState { control: running.handle.clone(), metrics });
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let mut check = tokio::time::interval(Duration::from_secs(1));
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Ended {
             }
         }
     }
-    println!("ending; containers keep running");
+    outln!("ending; containers keep running");
     running.stop().await?;
     server.abort();
     Ok(ExitCode::SUCCESS)

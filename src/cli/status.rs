@@ -39,7 +39,7 @@ pub(super) async fn status(context: &Context, arguments: &Arguments) -> Ended {
         keep_only(&mut status, id)?;
     }
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&status)?),
         Format::Text => print(&status),
     }
     Ok(ExitCode::SUCCESS)
@@ -87,19 +87,19 @@ fn keep_only(status: &mut Value, id: &str) -> anyhow::Result<()> {
 fn print(status: &Value) {
     let engine = &status["engine"];
     if engine["up"] == json!(true) {
-        println!("engine  {} at {}", text(engine, "version"), text(engine, "address"));
+        outln!("engine  {} at {}", text(engine, "version"), text(engine, "address"));
     } else {
-        println!("engine  DOWN: {}", text(engine, "error"));
+        outln!("engine  DOWN: {}", text(engine, "error"));
     }
     if let Some(guard) = status["guard"].as_str() {
-        println!("guard   {guard}; nothing is removed until `evenkeel confirm`");
+        outln!("guard   {guard}; nothing is removed until `evenkeel confirm`");
     }
     for issue in list(status, "issues") {
-        println!("note    {}", issue.as_str().unwrap_or_default());
+        outln!("note    {}", issue.as_str().unwrap_or_default());
     }
     for project in list(status, "projects") {
         let revision: String = text(project, "revision").chars().take(12).collect();
-        println!("\n{}  {}  {revision}", text(project, "name"), text(project, "state"));
+        outln!("\n{}  {}  {revision}", text(project, "name"), text(project, "state"));
         let mut table = Table::new();
         table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         for (name, service) in project["services"].as_object().into_iter().flatten() {
@@ -108,18 +108,18 @@ fn print(status: &Value) {
             let containers: Vec<_> = list(service, "containers").iter().map(|c| text(c, "name")).collect();
             table.add_row([format!("  {name}"), text(service, "summary").to_owned(), restarts, containers.join(" ")]);
         }
-        println!("{table}");
+        outln!("{table}");
         for waiting in list(project, "waiting") {
             if let Some(words) = waiting_words(waiting) {
-                println!("  waits: {words}");
+                outln!("  waits: {words}");
             }
         }
         for (subject, error) in project["failures"].as_object().into_iter().flatten() {
-            println!("  failed: {subject}: {}", error.as_str().unwrap_or_default());
+            outln!("  failed: {subject}: {}", error.as_str().unwrap_or_default());
         }
         for diagnostic in list(project, "diagnostics") {
             let place = &diagnostic["place"];
-            println!(
+            outln!(
                 "  {}: {}:{}:{}: {}",
                 text(diagnostic, "severity"),
                 text(place, "file"),
@@ -140,6 +140,9 @@ fn waiting_words(waiting: &Value) -> Option<String> {
         ("suspended", None) => Some("`evenkeel resume`".into()),
         ("other_instance", _) => {
             Some(format!("`--take-over`: made by the evenkeel instance {}", text(waiting, "instance")))
+        }
+        ("refresh", _) => {
+            Some(format!("a newer {}, the next attempt at {}", text(waiting, "image"), text(waiting, "until")))
         }
         ("backoff", _) => Some(format!("the next attempt at {}", text(waiting, "until"))),
         _ => None,

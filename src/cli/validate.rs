@@ -41,13 +41,13 @@ pub(super) fn validate(context: &Context, arguments: &Arguments) -> Ended {
     }
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&diagnostics)?),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&diagnostics)?),
         Format::Text => {
             print_diagnostics(&diagnostics);
             if errors == 0 {
-                println!("{count} manifest{} valid", if count == 1 { " is" } else { "s are" });
+                outln!("{count} manifest{} valid", if count == 1 { " is" } else { "s are" });
             } else {
-                eprintln!("{errors} error{} found", if errors == 1 { "" } else { "s" });
+                errln!("{errors} error{} found", if errors == 1 { "" } else { "s" });
             }
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn print_diagnostics(diagnostics: &[Diagnostic]) {
         for (place, _) in &mut shown.related {
             place.file = shorten(&place.file, &here);
         }
-        eprintln!("{}\n", shown.render(colour));
+        errln!("{}\n", shown.render(colour));
     }
 }
 

@@ -1,12 +1,16 @@
 //! Carrying out one step: at most one mutating call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::Action;
-use crate::engine::{ContainerSpec, EndpointSpec, Engine, EngineError, NetworkSpec, VolumeSpec};
-use crate::model::service::Attachment;
-use crate::model::{ContainerId, ImageId, InstanceId, Project, Service, labels};
+use crate::engine::{BuildSpec, ContainerSpec, EndpointSpec, Engine, EngineError, FileSpec, NetworkSpec, VolumeSpec};
+use crate::model::project::FileObject;
+use crate::model::service::{Attachment, FileReference};
+use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, Project, Service, ServiceName, labels};
+
+/// Containers by service: names and ids.
+pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
 
 /// What a step needs to know beside itself.
 pub(super) struct Order {
@@ -16,6 +20,10 @@ pub(super) struct Order {
     /// What the service's image means at present.
     pub(super) image: Option<ImageId>,
     pub(super) instance: InstanceId,
+    /// The project's containers by service, in the order of their names: what others link to.
+    pub(super) peers: Peers,
+    /// Networks whose name another one has too: they are told by their ids.
+    pub(super) ambiguous: BTreeSet<NetworkId>,
 }
 
 /// Carries out a step; the id of the container it made, if it made one.
@@ -28,6 +36,7 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
             let mut all = network.labels.clone();
             all.extend(common_labels(project, &order.instance));
             all.insert(labels::NETWORK.into(), key.clone());
+            all.extend(network.config_hash.clone().map(|hash| (labels::CONFIG_HASH.to_owned(), hash)));
             engine.create_network(&NetworkSpec { network, labels: all }).await?;
         }
         Action::CreateVolume { key, .. } => {
@@ -36,15 +45,20 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
             let mut all = volume.labels.clone();
             all.extend(common_labels(project, &order.instance));
             all.insert(labels::VOLUME.into(), key.clone());
+            all.extend(volume.config_hash.clone().map(|hash| (labels::CONFIG_HASH.to_owned(), hash)));
             engine.create_volume(&VolumeSpec { volume, labels: all }).await?;
         }
         Action::CreateContainer { service, number, name, replaces, networks } => {
             let project = order.target.as_deref().ok_or_else(vanished)?;
             let service = project.services.get(service).ok_or_else(vanished)?;
+            let links = links(project, service, *number, order)?;
             let attached = networks
                 .iter()
                 .filter_map(|(key, id)| {
-                    Some((id.clone(), endpoint(project, service, *number, service.networks.get(key)?)))
+                    let known = project.networks.get(key).filter(|_| !order.ambiguous.contains(id));
+                    let network = known.map_or_else(|| id.to_string(), |n| n.name.clone());
+                    let attachment = service.networks.get(key)?;
+                    Some((network, endpoint(project, service, *number, attachment, links.clone())))
                 })
                 .collect();
             let spec = ContainerSpec {
@@ -53,6 +67,10 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
                 labels: container_labels(project, service, *number, replaces.as_deref(), order),
                 networks: attached,
                 volumes: project.volumes.iter().map(|(key, v)| (key.as_str(), v.name.as_str())).collect(),
+                configs: &project.configs,
+                secrets: &project.secrets,
+                peers: &service.peers,
+                links,
             };
             return engine.create_container(&spec).await.map(Some);
         }
@@ -60,12 +78,33 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
             let project = order.target.as_deref().ok_or_else(vanished)?;
             let service = project.services.get(service).ok_or_else(vanished)?;
             let attachment = service.networks.get(key).ok_or_else(vanished)?;
-            engine.connect(network, container, &endpoint(project, service, *number, attachment)).await?;
+            let links = links(project, service, *number, order)?;
+            engine.connect(network, container, &endpoint(project, service, *number, attachment, links)).await?;
         }
         Action::RemoveNetwork { id, .. } => engine.remove_network(id).await?,
         Action::RemoveVolume { name } => engine.remove_volume(name).await?,
-        Action::PullImage { image } => engine.pull(image).await?,
-        Action::StartContainer { container, .. } => engine.start(container).await?,
+        Action::BuildImage { service, .. } => {
+            let project = order.target.as_deref().ok_or_else(vanished)?;
+            let service = project.services.get(service).ok_or_else(vanished)?;
+            engine.build(&build_spec(service).ok_or_else(vanished)?).await?;
+        }
+        Action::PullImage { image } => {
+            let services = order.target.iter().flat_map(|p| p.services.values());
+            let platform = services.filter(|s| s.image == *image).find_map(|s| s.platform.as_deref());
+            engine.pull(image, platform).await?;
+        }
+        Action::StartContainer { container, service, .. } => {
+            // Anew at each start, as nobody knows whether an earlier attempt got that far.
+            if let Some(project) = order.target.as_deref()
+                && let Some(service) = project.services.get(service)
+            {
+                let files = copied_files(project, service)?;
+                if !files.is_empty() {
+                    engine.copy_into(container, &files).await?;
+                }
+            }
+            engine.start(container).await?;
+        }
         Action::StopContainer { container, grace, .. } => engine.stop(container, *grace).await?,
         Action::RemoveContainer { container, .. } => engine.remove(container).await?,
         Action::RenameContainer { container, name, .. } => engine.rename(container, name).await?,
@@ -74,11 +113,78 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
     Ok(None)
 }
 
+fn build_spec(service: &Service) -> Option<BuildSpec<'_>> {
+    let build = service.build.as_ref()?;
+    let mut labels = build.labels.clone();
+    labels.insert(labels::IMAGE_BUILDER.to_owned(), "classic".to_owned());
+    let platform = service.platform.as_deref().or_else(|| build.platforms.first().map(String::as_str));
+    Some(BuildSpec { image: &service.image, build, labels, platform })
+}
+
 /// On a network a container answers to its service's name and to its own final one, as with Compose.
-fn endpoint<'a>(project: &Project, service: &Service, number: u32, attachment: &'a Attachment) -> EndpointSpec<'a> {
+fn endpoint<'a>(
+    project: &Project,
+    service: &Service,
+    number: u32,
+    attachment: &'a Attachment,
+    links: Vec<String>,
+) -> EndpointSpec<'a> {
     let mut aliases = vec![service.container_name(&project.name, number), service.name.to_string()];
     aliases.extend(attachment.aliases.iter().cloned());
-    EndpointSpec { attachment, aliases }
+    EndpointSpec { attachment, aliases, links }
+}
+
+/// `CONTAINER:ALIAS` for each container of the linked services, by three names as with Compose, and for others' containers.
+///
+/// # Errors
+/// When a linked service has no container yet: the names would be missing for good.
+fn links(project: &Project, service: &Service, number: u32, order: &Order) -> Result<Vec<String>, EngineError> {
+    let mut links = Vec::new();
+    for link in &service.links {
+        let awaited = project.services.get(&link.service).is_some_and(|s| s.replicas > 0);
+        if awaited && !order.peers.contains_key(&link.service) {
+            let message = format!("it links to {}, which has no container yet", link.service);
+            return Err(EngineError::Refused { status: 400, message });
+        }
+        let alias = link.alias.as_deref().unwrap_or(link.service.as_str());
+        for (container, _) in order.peers.get(&link.service).into_iter().flatten() {
+            links.push(format!("{container}:{alias}"));
+            links.push(format!("{container}:{}-{number}", link.service));
+            links.push(format!("{container}:{}-{}-{number}", project.name, link.service));
+        }
+    }
+    let external = service.external_links.iter();
+    links.extend(external.map(|l| format!("{}:{}", l.container, l.alias.as_deref().unwrap_or(&l.container))));
+    Ok(links)
+}
+
+/// Secrets and configs that no file of the host holds.
+fn copied_files<'a>(project: &'a Project, service: &'a Service) -> Result<Vec<FileSpec<'a>>, EngineError> {
+    let kinds = [("/run/secrets/", &service.secrets, &project.secrets), ("/", &service.configs, &project.configs)];
+    let mut files = Vec::new();
+    for (base, references, objects) in kinds {
+        for reference in references {
+            let content = objects.get(&reference.source).and_then(|o: &FileObject| o.content.as_deref());
+            let Some(content) = content.filter(|c| !c.is_empty()) else { continue };
+            files.push(FileSpec {
+                path: reference.mounted_at(base),
+                content,
+                mode: reference.mode.unwrap_or(0o444),
+                owner: owner(reference)?,
+            });
+        }
+    }
+    Ok(files)
+}
+
+fn owner(file: &FileReference) -> Result<Option<(u32, u32)>, EngineError> {
+    let number = |text: &Option<String>| {
+        let Some(text) = text else { return Ok(0) };
+        let message = format!("the owner `{text}` of {} must be a number", file.source);
+        text.parse().map_err(|_| EngineError::Refused { status: 400, message })
+    };
+    let written = file.uid.is_some() || file.gid.is_some();
+    Ok(if written { Some((number(&file.uid)?, number(&file.gid)?)) } else { None })
 }
 
 fn common_labels(project: &Project, instance: &InstanceId) -> BTreeMap<String, String> {
@@ -107,7 +213,7 @@ fn container_labels(
     put(labels::SERVICE, service.name.to_string());
     put(labels::CONTAINER_NUMBER, number.to_string());
     put(labels::ONEOFF, "False".to_owned());
-    put(labels::CONFIG_HASH, service.config_hash.clone());
+    put(labels::CONFIG_HASH, service.label_hash().unwrap_or_default());
     put(labels::DEPENDS_ON, depends_on.join(","));
     put(labels::WORKING_DIR, project.working_dir.display().to_string());
     put(labels::CONFIG_FILES, files.join(","));

@@ -1,10 +1,11 @@
 //! What control publishes: plain snapshots that the API, metrics and the command line read. Nobody steers through them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{Drift, Step, Waiting};
@@ -39,8 +40,28 @@ pub struct Snapshot {
     pub resynced: Option<Timestamp>,
 }
 
+/// The document that says how everything is: `evenkeel status --format json`, `GET /api/projects`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Status<'a> {
+    /// How the Engine is.
+    pub engine: &'a EngineStatus,
+    /// The manifests directory; only where a controller runs.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub root: Option<&'a Path>,
+    /// The git commit the directory is at; only where a controller runs.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<&'a str>,
+    /// Why nothing is removed at present.
+    pub guard: Option<&'a str>,
+    /// What is wrong with the controller itself; not in the API's answer.
+    #[schemars(skip_serializing_if = "<[_]>::is_empty")]
+    pub issues: &'a [String],
+    /// The projects, in the order of their names.
+    pub projects: Vec<&'a ProjectView>,
+}
+
 /// How the Engine is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EngineStatus {
     /// It answers, and what it said is fresh.
     pub up: bool,
@@ -55,7 +76,7 @@ pub struct EngineStatus {
 }
 
 /// How a project is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ProjectView {
     /// Its name.
     pub name: ProjectName,
@@ -92,7 +113,7 @@ pub struct ProjectView {
 }
 
 /// How a service is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ServiceView {
     /// `PROJECT.SERVICE`.
     pub id: String,
@@ -120,7 +141,7 @@ pub struct ServiceView {
 }
 
 /// How a container is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ContainerView {
     /// The Engine's id.
     pub id: String,

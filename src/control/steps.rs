@@ -1,24 +1,26 @@
 //! Deciding, and carrying out what was decided.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::execute::{Order, execute};
+use super::execute::{Order, Peers, execute};
 use super::publish::Notice;
 use super::tracked::Refresh;
 use super::{Controller, Message};
 use crate::decide::memory::Trouble;
+use crate::decide::sharing;
 use crate::decide::{self, Action, Cause, Decision, Input, Step, Target, memory};
 use crate::engine::EngineError;
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::{ProjectLedger, Subject};
 use crate::model::state::{ProjectState, ServiceState};
-use crate::model::{ContainerId, ProjectName, hash};
+use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash};
 
-/// Calls that mostly wait, stops and pulls, at the same time.
+/// Calls that mostly wait, stops, pulls and builds, at the same time.
 const WAITING_CALLS: usize = 32;
 /// After the ledger could not be written.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
@@ -40,9 +42,9 @@ pub(super) struct Settling {
     lists: Vec<(u64, ProjectName, Subject)>,
 }
 
-/// Whether a call keeps the engine busy, rather than waiting for a process to end or a registry to answer.
+/// Whether a call keeps the engine busy, rather than waiting for a process to end, a registry to answer or a builder to be done.
 fn keeps_busy(action: &Action) -> bool {
-    !matches!(action, Action::StopContainer { .. } | Action::PullImage { .. })
+    !matches!(action, Action::StopContainer { .. } | Action::PullImage { .. } | Action::BuildImage { .. })
 }
 
 impl Controller {
@@ -265,7 +267,13 @@ impl Controller {
             .service()
             .and_then(|s| target.as_ref()?.services.get(s))
             .and_then(|s| self.cache.image(&s.image).cloned().flatten());
-        let order = Order { action: step.action.clone(), target, image, instance: self.instance.clone() };
+        let (peers, ambiguous) = self.surroundings(name, target.as_deref());
+        let target = target.map(|target| match sharing::resolve(&target, self.cache.observed(name, Some(&target))) {
+            Cow::Borrowed(_) => Arc::clone(&target),
+            Cow::Owned(resolved) => Arc::new(resolved),
+        });
+        let instance = self.instance.clone();
+        let order = Order { action: step.action.clone(), target, image, instance, peers, ambiguous };
         let (engine, sender, project) = (self.engine.clone(), self.sender.clone(), name.clone());
         tokio::spawn(async move {
             let began = Instant::now();
@@ -273,6 +281,21 @@ impl Controller {
             let outcome = Outcome { project, step, took: began.elapsed(), result };
             let _ = sender.send(Message::Step(Box::new(outcome)));
         });
+    }
+
+    /// The project's containers by service in the order of their names, and networks whose name is not theirs alone.
+    fn surroundings(&mut self, name: &ProjectName, target: Option<&Project>) -> (Peers, BTreeSet<NetworkId>) {
+        let observed = self.cache.observed(name, target);
+        let mut peers = Peers::new();
+        for container in observed.containers.values().filter(|c| !c.oneoff) {
+            if let Some(service) = &container.service {
+                peers.entry(service.clone()).or_default().push((container.name.clone(), container.id.clone()));
+            }
+        }
+        peers.values_mut().for_each(|containers| containers.sort());
+        let twice = |name: &str| observed.networks.values().filter(|n| n.name == name).count() > 1;
+        let ambiguous = observed.networks.values().filter(|n| twice(&n.name)).map(|n| n.id.clone()).collect();
+        (peers, ambiguous)
     }
 
     pub(super) fn on_outcome(&mut self, outcome: Outcome) {
@@ -314,20 +337,19 @@ impl Controller {
                     self.tell_restart(name, &service, &step.cause);
                 }
             }
+            Action::PullImage { image } | Action::BuildImage { image, .. } => {
+                self.settling.images.entry(image.clone()).or_default().push(key);
+                self.look_up(image);
+            }
             action => match action.container() {
                 Some(container) => {
                     self.settling.containers.insert(container.clone(), key);
                     self.inspect(container.clone());
                 }
                 None => {
-                    if let Action::PullImage { image } = action {
-                        self.settling.images.entry(image.clone()).or_default().push(key);
-                        self.look_up(image);
-                    } else {
-                        let mark = self.cache.mark();
-                        self.settling.lists.push((mark, key.0, key.1));
-                        self.list();
-                    }
+                    let mark = self.cache.mark();
+                    self.settling.lists.push((mark, key.0, key.1));
+                    self.list();
                 }
             },
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::publish::{ContainerView, ProjectView, ServiceView, Snapshot};
+use super::publish::{ContainerView, ProjectView, ServiceView, Snapshot, Status};
 use super::tracked::Tracked;
 use super::{Controller, Reply, operations::Refused};
 use crate::decide::{Input, Target, forecast};
@@ -155,12 +155,12 @@ fn service(tracked: &Tracked, name: &ServiceName, containers: &[&Container]) -> 
 
 /// A snapshot as a document.
 pub(super) fn status_json(snapshot: &Snapshot) -> Value {
-    json!({
-        "engine": snapshot.engine,
-        "root": snapshot.root,
-        "commit": snapshot.commit,
-        "guard": snapshot.guard,
-        "issues": snapshot.issues,
-        "projects": snapshot.projects.values().map(|p| &**p).collect::<Vec<_>>(),
+    json!(Status {
+        engine: &snapshot.engine,
+        root: Some(&snapshot.root),
+        commit: snapshot.commit.as_deref(),
+        guard: snapshot.guard.as_deref(),
+        issues: &snapshot.issues,
+        projects: snapshot.projects.values().map(|p| &**p).collect(),
     })
 }

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Cause;
 use crate::model::ledger::Subject;
-use crate::model::{ContainerId, NetworkId, Project, ServiceName};
+use crate::model::{ContainerId, NetworkId, Project, Service, ServiceName};
 
 /// One thing to do, and why. Carrying it out is at most one mutating call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Step {
     /// What to do.
     pub action: Action,
@@ -25,7 +26,7 @@ impl fmt::Display for Step {
 }
 
 /// What to do. Containers and networks are named by id: names can be taken by others.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Make a network of the manifest.
@@ -53,6 +54,13 @@ pub enum Action {
     RemoveVolume {
         /// Which.
         name: String,
+    },
+    /// Build the image of a service. A context that changed is no reason to: as with `up`, what is there is used.
+    BuildImage {
+        /// The service that says how.
+        service: ServiceName,
+        /// The image's reference.
+        image: String,
     },
     /// Fetch an image.
     PullImage {
@@ -142,7 +150,7 @@ impl Action {
         match self {
             Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, .. } => Subject::Network(name.clone()),
             Self::CreateVolume { name, .. } | Self::RemoveVolume { name } => Subject::Volume(name.clone()),
-            Self::PullImage { image } => Subject::Image(image.clone()),
+            Self::BuildImage { image, .. } | Self::PullImage { image } => Subject::Image(image.clone()),
             Self::CreateContainer { service, number, .. }
             | Self::ConnectNetwork { service, number, .. }
             | Self::StartContainer { service, number, .. }
@@ -156,7 +164,8 @@ impl Action {
     /// The service it is for, if for one.
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::CreateContainer { service, .. }
+            Self::BuildImage { service, .. }
+            | Self::CreateContainer { service, .. }
             | Self::ConnectNetwork { service, .. }
             | Self::StartContainer { service, .. }
             | Self::StopContainer { service, .. }
@@ -191,6 +200,9 @@ impl Action {
             Self::RemoveNetwork { id, .. } => id.to_string(),
             Self::RemoveVolume { name } => name.clone(),
             Self::PullImage { image } => image.clone(),
+            Self::BuildImage { service, .. } => {
+                target.and_then(|p| p.services.get(service)).map(Service::build_config).unwrap_or_default()
+            }
             _ => self
                 .service()
                 .and_then(of_service)
@@ -206,6 +218,7 @@ impl Action {
             Self::RemoveNetwork { .. } => "remove_network",
             Self::CreateVolume { .. } => "create_volume",
             Self::RemoveVolume { .. } => "remove_volume",
+            Self::BuildImage { .. } => "build_image",
             Self::PullImage { .. } => "pull_image",
             Self::CreateContainer { .. } => "create_container",
             Self::ConnectNetwork { .. } => "connect_network",
@@ -225,6 +238,7 @@ impl fmt::Display for Action {
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Self::CreateVolume { name, .. } => write!(f, "create volume {name}"),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
+            Self::BuildImage { image, .. } => write!(f, "build image {image}"),
             Self::PullImage { image } => write!(f, "pull image {image}"),
             Self::CreateContainer { service, number, name, .. } => write!(f, "create {service}/{number} as {name}"),
             Self::ConnectNetwork { service, number, key, .. } => write!(f, "connect {service}/{number} to {key}"),

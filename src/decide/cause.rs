@@ -2,17 +2,25 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::service::Condition;
 use crate::model::{ImageId, ProjectName, ServiceName, Timestamp};
 
 /// Why a step is taken.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
     /// The manifest wants it and it is not there.
     Missing,
+    /// `pull_policy` asks for an image anew for each configuration.
+    NewConfiguration,
+    /// `pull_policy` asks for an image anew after so long.
+    Aged {
+        /// When it was fetched; `None`: nobody knows.
+        since: Option<Timestamp>,
+    },
     /// It was there, and somebody else removed it.
     Gone {
         /// The how-manieth restart this is since the last calm time.
@@ -99,6 +107,9 @@ impl fmt::Display for Cause {
         let short = |hash: &str| hash.trim_start_matches("sha256:").chars().take(8).collect::<String>();
         match self {
             Self::Missing => f.write_str("it is not there"),
+            Self::NewConfiguration => f.write_str("its `pull_policy` wants it anew for this configuration"),
+            Self::Aged { since: Some(since) } => write!(f, "it was fetched at {since}, and grew old"),
+            Self::Aged { since: None } => f.write_str("nobody knows how old it is"),
             Self::Gone { attempt } => write!(f, "somebody removed it (restart {attempt})"),
             Self::ConfigChanged { from: Some(from), to } => {
                 write!(f, "its configuration changed from {} to {}", short(from), short(to))
@@ -131,7 +142,7 @@ impl fmt::Display for Cause {
 }
 
 /// Something that is desired but may not be done yet.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Waiting {
     /// The service, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +153,7 @@ pub struct Waiting {
 }
 
 /// What is waited for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "on", rename_all = "snake_case")]
 pub enum WaitingOn {
     /// A service it depends on.
@@ -163,6 +174,17 @@ pub enum WaitingOn {
     },
     /// The time of the next attempt.
     Backoff {
+        /// That time.
+        until: Timestamp,
+        /// Attempts so far.
+        attempts: u32,
+        /// What went wrong last.
+        error: String,
+    },
+    /// The time of the next attempt to fetch an image anew; the one that is there serves on.
+    Refresh {
+        /// Its reference.
+        image: String,
         /// That time.
         until: Timestamp,
         /// Attempts so far.
@@ -199,6 +221,7 @@ impl WaitingOn {
             Self::Dependency { .. } => "dependency",
             Self::Project { .. } => "project",
             Self::Backoff { .. } => "backoff",
+            Self::Refresh { .. } => "refresh",
             Self::Health => "health",
             Self::EngineRestart => "engine_restart",
             Self::External { .. } => "external",
@@ -230,6 +253,9 @@ impl fmt::Display for WaitingOn {
             Self::Project { project, because } => write!(f, "project {project}: {because}"),
             Self::Backoff { until, attempts, error } => {
                 write!(f, "the next attempt at {until} ({attempts} so far): {error}")
+            }
+            Self::Refresh { image, until, attempts, error } => {
+                write!(f, "a newer {image}, the next attempt at {until} ({attempts} so far): {error}")
             }
             Self::Health => f.write_str("its health check"),
             Self::EngineRestart => f.write_str("the Engine to restart it"),

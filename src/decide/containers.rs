@@ -132,6 +132,12 @@ impl Turn<'_, '_> {
             self.discard(slot, old, Cause::Unprepared, decision);
             return ServiceState::Starting { since: None };
         }
+        if self.service.label_hash().is_none() {
+            let all = self.service.shares_with();
+            let missing = all.iter().find(|name| !self.service.peers.contains_key(*name));
+            let on = missing.map(|name| format!("the container of {name}, which it shares with"));
+            return ServiceState::Waiting { on: on.unwrap_or_default() };
+        }
         if !self.places.ready_for(self.service) {
             return self.lacking_places();
         }
@@ -164,7 +170,9 @@ impl Turn<'_, '_> {
         };
         let cause = match difference(self.input, self.service, old) {
             Some(Difference::Image { from, to }) => Cause::ImageChanged { from, to },
-            Some(Difference::Config { from }) => Cause::ConfigChanged { from, to: self.service.config_hash.clone() },
+            Some(Difference::Config { from }) => {
+                Cause::ConfigChanged { from, to: self.service.label_hash().unwrap_or_default() }
+            }
             None => Cause::Missing,
         };
         // Where the old container's name was taken by a passing one, that name is as good as any.

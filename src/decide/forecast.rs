@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide};
+use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide, memory, sharing};
 use crate::model::ledger::ProjectLedger;
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, Project, ProjectName, ServiceName, Timestamp};
@@ -154,8 +154,11 @@ impl World<'_> {
             Action::RemoveVolume { name } => {
                 self.observed.volumes.remove(name);
             }
-            Action::PullImage { image } => {
-                self.observed.images.insert(image.clone(), Some(ImageId::trusted("sha256:predicted")));
+            Action::BuildImage { image, .. } | Action::PullImage { image } => {
+                // Whether another one comes of it is not known before; predicted is that none does.
+                let there = self.observed.images.entry(image.clone()).or_default();
+                there.get_or_insert_with(|| ImageId::trusted("sha256:predicted"));
+                memory::supplied(&mut self.ledger, self.project, &step.action, self.now);
             }
             Action::CreateContainer { service, number, name, networks, .. } => {
                 self.create(ContainerId::trusted(id), service, *number, name, networks);
@@ -198,7 +201,8 @@ impl World<'_> {
         name: &str,
         networks: &[(String, NetworkId)],
     ) {
-        let Some(wanted) = self.project.and_then(|p| p.services.get(service)) else { return };
+        let Some(project) = self.project.map(|p| sharing::resolve(p, &self.observed)) else { return };
+        let Some(wanted) = project.services.get(service) else { return };
         let image = self.observed.images.get(&wanted.image).cloned().flatten();
         self.ledger.prepared.insert(id.clone());
         let container = Container {
@@ -209,7 +213,7 @@ impl World<'_> {
             number,
             oneoff: false,
             created: self.now,
-            config_hash: Some(wanted.config_hash.clone()),
+            config_hash: wanted.label_hash(),
             image: image.unwrap_or_else(|| ImageId::trusted("")),
             instance: None,
             depends_on: wanted.depends_on.keys().cloned().collect(),

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Action, Decision, Input, Target};
+use crate::model::Project;
 use crate::model::observed::{ContainerState, Health};
-use crate::model::service::Condition;
+use crate::model::service::{Condition, PullPolicy};
 
 /// The invariants that a decision breaks, in words; none for a good one.
 pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
@@ -55,10 +56,37 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
         if held && matches!(step.cause, super::Cause::ProjectRemoved) {
             complain("a removal past the guard");
         }
+        if let Target::Declared(project) = input.target {
+            broken.extend(unwanted_image(project, input, step));
+        }
         unready_start(input, step, &mut broken);
         two_writers(input, step, &mut broken);
     }
     broken
+}
+
+/// Images are fetched and built only where the manifest allows it.
+fn unwanted_image(project: &Project, input: &Input<'_>, step: &super::Step) -> Option<String> {
+    let there = |image: &str| matches!(input.observed.images.get(image), Some(Some(_)));
+    let what = match &step.action {
+        Action::PullImage { image } => {
+            let mut policies = project.services.values().filter(|s| s.image == *image).map(|s| s.pull_policy);
+            let allowed = |policy| match policy {
+                PullPolicy::Always | PullPolicy::Every(_) => true,
+                PullPolicy::Missing => !there(image),
+                PullPolicy::Unwritten => !there(image) && !project.can_build(image),
+                PullPolicy::Never | PullPolicy::Build => false,
+            };
+            (!policies.any(allowed)).then_some("fetches an image that is not to be fetched")
+        }
+        Action::BuildImage { service, image } => {
+            let service = project.services.get(service).filter(|s| s.build.is_some() && s.image == *image);
+            let allowed = service.is_some_and(|s| !there(image) || s.pull_policy == PullPolicy::Build);
+            (!allowed).then_some("builds an image that is not to be built")
+        }
+        _ => None,
+    };
+    what.map(|what| format!("{what}: {step}"))
 }
 
 /// A first start needs what it depends on: looked up here from the containers alone.

@@ -2,7 +2,8 @@
 //! will be made from it; control writes it to the disk.
 
 use super::{Action, Cause, Decision, Step};
-use crate::model::ledger::{Failure, InFlight, ProjectLedger};
+use crate::model::ledger::{Failure, InFlight, ProjectLedger, Supply};
+use crate::model::service::PullPolicy;
 use crate::model::{ContainerId, Project, Timestamp};
 
 /// Notes that a step begins: to be on the disk before its call is made.
@@ -29,7 +30,7 @@ pub fn worked(
     made: Option<&ContainerId>,
 ) {
     let subject = step.action.subject();
-    ledger.in_flight.remove(&subject);
+    let begun = ledger.in_flight.remove(&subject);
     if is_proof(decided, step) {
         ledger.failures.remove(&subject);
     }
@@ -49,8 +50,52 @@ pub fn worked(
             slot.started = Some(container.clone());
             slot.config = Some(config);
         }
-        _ => {}
+        action => {
+            if let Some(begun) = begun {
+                supplied(ledger, target, action, begun.since);
+            }
+        }
     }
+}
+
+/// Notes that an image was fetched or built, for the services whose policy asks when that was, or for what.
+pub(super) fn supplied(ledger: &mut ProjectLedger, target: Option<&Project>, action: &Action, at: Timestamp) {
+    let Some(project) = target else { return };
+    ledger.supplies.retain(|service, _| project.services.contains_key(service));
+    for service in project.services.values() {
+        let config = match action {
+            Action::PullImage { image }
+                if service.image == *image
+                    && matches!(service.pull_policy, PullPolicy::Always | PullPolicy::Every(_)) =>
+            {
+                service.config_hash.clone()
+            }
+            Action::BuildImage { service: built, .. }
+                if service.name == *built && service.pull_policy == PullPolicy::Build =>
+            {
+                service.build_config()
+            }
+            _ => continue,
+        };
+        let supply = Supply { image: service.image.clone(), config, at, in_vain: false };
+        ledger.supplies.insert(service.name.clone(), supply);
+    }
+}
+
+/// An image that cannot be fetched but can be built is built; so it is noted, and is no failure.
+fn in_vain(ledger: &mut ProjectLedger, target: Option<&Project>, action: &Action, at: Timestamp) -> bool {
+    let (Action::PullImage { image }, Some(project)) = (action, target) else { return false };
+    if !project.can_build(image) {
+        return false;
+    }
+    for service in project.services.values().filter(|s| s.image == *image) {
+        let config = service.config_hash.clone();
+        let supply = Supply { image: image.clone(), config, at, in_vain: true };
+        if !matches!(service.pull_policy, PullPolicy::Build | PullPolicy::Never | PullPolicy::Unwritten) {
+            ledger.supplies.insert(service.name.clone(), supply);
+        }
+    }
+    true
 }
 
 /// What kind of failure it is, as far as that matters to what follows.
@@ -93,6 +138,9 @@ pub fn failed(
     if step.cause == Cause::FallBack {
         // The pace is set by the attempts of what is desired; the old one is tried once for each.
         ledger.slots.entry(subject).or_default().fall_back_failed = Some(now);
+        return 1;
+    }
+    if in_vain(ledger, target, &step.action, now) {
         return 1;
     }
     note_failure(ledger, target, step, error, now)

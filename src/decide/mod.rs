@@ -13,6 +13,7 @@ mod action;
 mod cause;
 mod containers;
 mod forecast;
+mod images;
 mod lint;
 pub mod memory;
 mod mended;
@@ -20,11 +21,13 @@ mod readiness;
 mod recovery;
 mod removal;
 mod resources;
+pub mod sharing;
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use action::{Action, Step};
@@ -113,7 +116,7 @@ pub struct Decision {
 }
 
 /// A difference between desired and observed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Drift {
     /// Where.
     pub service: ServiceName,
@@ -204,6 +207,7 @@ fn may_go(input: &Input<'_>) -> bool {
 }
 
 fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
+    let project = &*sharing::resolve(project, input.observed);
     let slots = slots::Slots::of(input, project);
     slots.drift(decision);
     slots.completions(decision);
@@ -228,7 +232,8 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
             removal::containers(input, None, &orphans, &Cause::Orphan, decision);
         }
     }
-    let busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
+    let mut busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
+    busy.extend(places.images.pending.iter().cloned().map(Subject::Image));
     decision.mended = mended::subjects(input, project, &slots, &busy);
     decision.state = Some(overall(input, project, decision));
 }
@@ -249,13 +254,9 @@ fn overall(input: &Input<'_>, project: &Project, decision: &Decision) -> Project
     {
         return ProjectState::Progressing;
     }
-    let only_suspended = |w: &Waiting| matches!(w.on, WaitingOn::Suspended);
+    let harmless = |w: &Waiting| matches!(w.on, WaitingOn::Suspended | WaitingOn::Refresh { .. });
     let held = states().any(|s| matches!(s, ServiceState::Waiting { .. }));
-    if held || decision.waiting.iter().any(|w| !only_suspended(w)) {
-        ProjectState::Waiting
-    } else {
-        ProjectState::Converged
-    }
+    if held || decision.waiting.iter().any(|w| !harmless(w)) { ProjectState::Waiting } else { ProjectState::Converged }
 }
 
 fn other_instance(input: &Input<'_>) -> Option<String> {

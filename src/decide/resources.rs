@@ -1,11 +1,12 @@
-//! Networks, volumes and images: what containers need before they can be made.
+//! Networks and volumes, and with the images: what containers need before they can be made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::slots::{Phase, Slots};
+use super::images::{self, Images};
+use super::slots::Slots;
 use super::{Action, Cause, Decision, Input, WaitingOn, recovery};
 use crate::model::observed;
-use crate::model::service::{MountSource, PullPolicy};
+use crate::model::service::MountSource;
 use crate::model::{NetworkId, Project, Service};
 
 /// What is there to build on.
@@ -14,8 +15,8 @@ pub(super) struct Places {
     pub(super) networks: BTreeMap<String, NetworkId>,
     /// The volumes that are there, by key.
     volumes: BTreeSet<String>,
-    /// The images that are there, by reference.
-    images: BTreeSet<String>,
+    /// The images.
+    pub(super) images: Images,
 }
 
 impl Places {
@@ -26,7 +27,7 @@ impl Places {
             _ => true,
         });
         volumes
-            && self.images.contains(&service.image)
+            && self.images.ready.contains(&service.name)
             && service.networks.keys().all(|key| self.networks.contains_key(key))
     }
 }
@@ -35,12 +36,12 @@ impl Places {
 pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Places {
     let networks = networks(input, project, slots, decision);
     let volumes = volumes(input, project, decision);
-    let images = images(input, project, slots, decision);
+    let images = images::decide(input, project, slots, decision);
     Places { networks, volumes, images }
 }
 
 /// Adds a step unless its subject is in flight or in backoff.
-fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action, cause: Cause, config: &str) {
+pub(super) fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action, cause: Cause, config: &str) {
     let subject = action.subject();
     if input.in_flight.contains_key(&subject) || decision.steps.iter().any(|s| s.action.subject() == subject) {
         return;
@@ -107,38 +108,6 @@ fn volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) -> BTr
         } else {
             let action = Action::CreateVolume { key: key.clone(), name: wanted.name.clone() };
             attempt(input, decision, action, Cause::Missing, &project.revision);
-        }
-    }
-    there
-}
-
-fn images(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> BTreeSet<String> {
-    let mut there = BTreeSet::new();
-    let mut missing = BTreeSet::new();
-    for service in project.services.values() {
-        match input.observed.images.get(&service.image) {
-            Some(Some(_)) => {
-                there.insert(service.image.clone());
-            }
-            Some(None) => {
-                // An image that nothing has to be made from is not fetched.
-                let needed = slots.of_service(&service.name).iter().any(|s| s.phase == Phase::Absent);
-                if needed {
-                    missing.insert((&service.image, service.pull_policy));
-                }
-            }
-            None => {}
-        }
-    }
-    for (image, policy) in missing {
-        match policy {
-            // Asking the Engine for it gives the error in the Engine's words, with its retries.
-            PullPolicy::Never => {
-                there.insert(image.clone());
-            }
-            PullPolicy::Missing => {
-                attempt(input, decision, Action::PullImage { image: image.clone() }, Cause::Missing, image);
-            }
         }
     }
     there

@@ -112,7 +112,9 @@ impl<'a> Slots<'a> {
                 let Some(old) = slot.stale.first() else { continue };
                 let (path, desired, observed) = match difference(self.input, service, old) {
                     Some(Difference::Image { from, to }) => ("image", to.to_string(), Some(from.to_string())),
-                    Some(Difference::Config { from }) => ("configuration", service.config_hash.clone(), from),
+                    Some(Difference::Config { from }) => {
+                        ("configuration", service.label_hash().unwrap_or_default(), from)
+                    }
                     None => continue,
                 };
                 decision.drift.push(Drift {
@@ -216,7 +218,8 @@ pub(super) enum Difference {
 /// How a container differs from what its service wants. An image that is not there, or was not looked up yet, is no
 /// difference: what runs is not given up for it.
 pub(super) fn difference(input: &Input<'_>, service: &Service, container: &Container) -> Option<Difference> {
-    if container.config_hash.as_deref() != Some(service.config_hash.as_str()) {
+    // While a container it shares with is not there, its own cannot be told from the desired one.
+    if service.label_hash().is_some_and(|hash| container.config_hash.as_ref() != Some(&hash)) {
         return Some(Difference::Config { from: container.config_hash.clone() });
     }
     match input.observed.images.get(&service.image) {

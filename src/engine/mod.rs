@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::model::observed::{Capabilities, Container, Health, Network, Volume};
-use crate::model::service::Attachment;
-use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, Service, Timestamp, project};
+use crate::model::service::{Attachment, Build};
+use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
 /// Why a call to the engine failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -114,8 +114,11 @@ pub trait EngineWrite: Send + Sync {
     async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Result<(), EngineError>;
     /// Removes a volume.
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
-    /// Fetches an image.
-    async fn pull(&self, reference: &str) -> Result<(), EngineError>;
+    /// Fetches an image, for another platform than the Engine's where one is named.
+    async fn pull(&self, reference: &str, platform: Option<&str>) -> Result<(), EngineError>;
+    /// Builds an image with the Engine's own builder. The error of a build that failed carries the last lines of the
+    /// builder's output.
+    async fn build(&self, build: &BuildSpec<'_>) -> Result<(), EngineError>;
     /// Makes a container.
     async fn create_container(&self, container: &ContainerSpec<'_>) -> Result<ContainerId, EngineError>;
     /// Attaches a container to a network.
@@ -125,6 +128,9 @@ pub trait EngineWrite: Send + Sync {
         container: &ContainerId,
         endpoint: &EndpointSpec<'_>,
     ) -> Result<(), EngineError>;
+    /// Puts files into a container that need not run, over what is there. What of them arrived when it fails is not
+    /// known: it is to be repeated as a whole before the container is started.
+    async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;
     /// Starts a container.
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;
     /// Stops a container; returns when it has ended.
@@ -236,6 +242,19 @@ pub struct VolumeSpec<'a> {
     pub labels: BTreeMap<String, String>,
 }
 
+/// An image to build.
+#[derive(Debug)]
+pub struct BuildSpec<'a> {
+    /// Its reference.
+    pub image: &'a str,
+    /// What the manifest says.
+    pub build: &'a Build,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// The platform; `None`: the Engine's own.
+    pub platform: Option<&'a str>,
+}
+
 /// A container to make.
 #[derive(Debug)]
 pub struct ContainerSpec<'a> {
@@ -245,10 +264,18 @@ pub struct ContainerSpec<'a> {
     pub service: &'a Service,
     /// All labels.
     pub labels: BTreeMap<String, String>,
-    /// The networks to attach it to, the first one first.
-    pub networks: Vec<(NetworkId, EndpointSpec<'a>)>,
+    /// The networks to attach it to, the first one first: each by its name, or by its id where another one has that name.
+    pub networks: Vec<(String, EndpointSpec<'a>)>,
     /// The Engine's names of the volumes, by key.
     pub volumes: BTreeMap<&'a str, &'a str>,
+    /// The project's configs, by key.
+    pub configs: &'a BTreeMap<String, project::FileObject>,
+    /// The project's secrets, by key.
+    pub secrets: &'a BTreeMap<String, project::FileObject>,
+    /// The first container of each service that this one shares something with, as far as there is one.
+    pub peers: &'a BTreeMap<ServiceName, ContainerId>,
+    /// `CONTAINER:ALIAS`.
+    pub links: Vec<String>,
 }
 
 /// How a container is attached to a network.
@@ -258,4 +285,19 @@ pub struct EndpointSpec<'a> {
     pub attachment: &'a Attachment,
     /// All names it answers to on that network.
     pub aliases: Vec<String>,
+    /// `CONTAINER:ALIAS`.
+    pub links: Vec<String>,
+}
+
+/// A file to put into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSpec<'a> {
+    /// Its path in the container; missing folders are made.
+    pub path: String,
+    /// Its content.
+    pub content: &'a str,
+    /// File mode.
+    pub mode: u32,
+    /// User and group; `None`: root, whoever the container's process is.
+    pub owner: Option<(u32, u32)>,
 }

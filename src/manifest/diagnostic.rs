@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{FileId, Span};
 
 /// One mistake, or one remark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
     /// How bad.
     pub severity: Severity,
@@ -29,7 +30,7 @@ pub struct Diagnostic {
 }
 
 /// How bad a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The manifest is not used.
@@ -39,7 +40,7 @@ pub enum Severity {
 }
 
 /// A place in a file, with the line itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The file.
     pub file: PathBuf,
@@ -136,7 +137,12 @@ fn byte_of(line: &str, chars: u32) -> usize {
 pub struct Report {
     files: Vec<(Arc<Path>, Arc<str>)>,
     found: Vec<Diagnostic>,
+    /// Takes what comes after the last one that is kept.
+    spare: Option<Box<Diagnostic>>,
 }
+
+/// More than this nobody reads, and each takes a look at its line.
+const MAX_FOUND: usize = 500;
 
 impl Report {
     /// Takes in a file's text.
@@ -171,12 +177,16 @@ impl Report {
     }
 
     fn note(&mut self, severity: Severity, span: Span, code: &str, message: String) -> &mut Diagnostic {
-        let place = self.place(span);
+        let place = if self.found.len() < MAX_FOUND { self.place(span) } else { Place::file("") };
         self.push(Diagnostic { severity, code: code.to_owned(), message, place, help: None, related: Vec::new() })
     }
 
     /// Notes a diagnostic that is made already.
     pub fn push(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+        let is_new_error = diagnostic.severity == Severity::Error && !self.has_errors();
+        if self.found.len() >= MAX_FOUND && !is_new_error {
+            return self.spare.insert(Box::new(diagnostic));
+        }
         self.found.push(diagnostic);
         let last = self.found.len() - 1;
         &mut self.found[last]
@@ -185,6 +195,16 @@ impl Report {
     /// Whether an error was noted.
     pub fn has_errors(&self) -> bool {
         self.found.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Whether an error was noted at this very place.
+    pub fn has_error_at(&self, span: Span) -> bool {
+        let path = self.path(span.file);
+        self.found.iter().any(|d| {
+            d.severity == Severity::Error
+                && (d.place.line, d.place.col) == (span.line, span.col + 1)
+                && d.place.file == path
+        })
     }
 
     /// What was found, in the order of the places, each once.

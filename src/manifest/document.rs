@@ -46,10 +46,12 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
-    Int(i64),
+    /// A whole number; YAML's go up to that of 64 bits, with and without a sign.
+    Int(i128),
     /// Another number.
     Float(f64),
+    /// A date, which YAML tells from text, as RFC 3339 has it.
+    Date(String),
     /// Text.
     Text(String),
     /// A sequence.
@@ -59,7 +61,7 @@ pub enum Value {
 }
 
 /// A mapping.
-pub type Map = IndexMap<String, Entry>;
+pub type Map = IndexMap<String, Entry, foldhash::fast::RandomState>;
 
 /// One entry of a mapping.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +89,7 @@ impl Node {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
             Value::Int(_) | Value::Float(_) => "a number",
+            Value::Date(_) => "a date",
             Value::Text(_) => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
@@ -125,6 +128,53 @@ impl Node {
         }
     }
 
+    /// The elements, if it is a list.
+    pub fn as_list_mut(&mut self) -> Option<&mut Vec<Node>> {
+        match &mut self.value {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The value under a key.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        Some(&mut self.as_map_mut()?.get_mut(key)?.node)
+    }
+
+    /// Puts a value that a rule makes under a key, at this value's own place; what stood there goes.
+    pub fn set(&mut self, key: &str, value: Value) {
+        let span = self.span;
+        if let Some(map) = self.as_map_mut() {
+            map.insert(key.to_owned(), Entry { key: span, node: Node::new(value, span) });
+        }
+    }
+
+    /// Whether it is true.
+    pub fn is_true(&self) -> bool {
+        self.value == Value::Bool(true)
+    }
+
+    /// A whole number.
+    pub fn as_int(&self) -> Option<i64> {
+        match self.value {
+            Value::Int(n) => i64::try_from(n).ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether two values are equal wherever they stand.
+    pub fn same(&self, other: &Node) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
+            (Value::Map(a), Value::Map(b)) => {
+                a.len() == b.len() && a.iter().all(|(k, e)| b.get(k).is_some_and(|o| e.node.same(&o.node)))
+            }
+            #[allow(clippy::cast_precision_loss)]
+            (Value::Int(n), Value::Float(x)) | (Value::Float(x), Value::Int(n)) => *n as f64 == *x,
+            (a, b) => a == b,
+        }
+    }
+
     /// The value under a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         Some(&self.as_map()?.get(key)?.node)
@@ -141,9 +191,24 @@ impl Node {
             Value::Bool(b) => Some(b.to_string()),
             Value::Int(n) => Some(n.to_string()),
             Value::Float(x) => Some(go_float(*x)),
-            Value::Text(text) => Some(text.clone()),
+            Value::Text(text) | Value::Date(text) => Some(text.clone()),
             Value::Null | Value::List(_) | Value::Map(_) => None,
         }
+    }
+}
+
+/// A value as Go's `fmt.Sprint` prints it: `map[a:1 b:2]`, `[x y]`, `<nil>`.
+pub fn go_sprint(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "<nil>".into(),
+        Value::List(list) => format!("[{}]", list.iter().map(go_sprint).collect::<Vec<_>>().join(" ")),
+        Value::Map(map) => {
+            let mut entries: Vec<_> = map.iter().map(|(k, e)| (k, go_sprint(&e.node))).collect();
+            entries.sort();
+            let entries: Vec<_> = entries.into_iter().map(|(k, v)| format!("{k}:{v}")).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+        _ => node.scalar().unwrap_or_default(),
     }
 }
 

@@ -1,20 +1,28 @@
 //! `x-evenkeel`: what Compose has no word for.
 
+use super::bind::EXTENSIONS;
+use super::cast;
 use super::diagnostic::{Report, suggestion};
-use super::document::Node;
-use super::schema;
+use super::document::{Node, Value};
 use crate::model::ProjectName;
 use crate::model::project::ProjectExtension;
 use crate::model::service::ServiceExtension;
 
+/// What is acted on.
+const PROJECT: [&str; 3] = ["suspend", "depends_on", "prune"];
+const PRUNE: [&str; 1] = ["orphans"];
+const SERVICE: [&str; 3] = ["type", "critical", "suspend"];
+
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
 const PROJECT_LATER: [&str; 1] = ["drift"];
+const PRUNE_LATER: [&str; 1] = ["volumes"];
 const SERVICE_LATER: [&str; 5] = ["supervise", "health", "recovery", "throttle", "rollout"];
 
 /// Reads the top-level `x-evenkeel`.
-pub(super) fn project(node: Option<&Node>, report: &mut Report) -> ProjectExtension {
+pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
+    let node = of(tree);
     let mut extension = ProjectExtension::default();
-    for (key, value) in keys(node, &["suspend", "depends_on", "prune"], &PROJECT_LATER, report) {
+    for (key, value) in keys(node, &PROJECT, &PROJECT_LATER, report) {
         match key {
             "suspend" => extension.suspend = truth(value, "x-evenkeel.suspend", report),
             "depends_on" => {
@@ -32,7 +40,7 @@ pub(super) fn project(node: Option<&Node>, report: &mut Report) -> ProjectExtens
                 }
             }
             _ => {
-                for (key, value) in keys(Some(value), &["orphans"], &["volumes"], report) {
+                for (key, value) in keys(Some(value), &PRUNE, &PRUNE_LATER, report) {
                     if key == "orphans" {
                         extension.prune_orphans = Some(truth(value, "x-evenkeel.prune.orphans", report));
                     }
@@ -44,9 +52,10 @@ pub(super) fn project(node: Option<&Node>, report: &mut Report) -> ProjectExtens
 }
 
 /// Reads the `x-evenkeel` of a service.
-pub(super) fn service(node: Option<&Node>, report: &mut Report) -> ServiceExtension {
+pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
+    let node = of(service);
     let mut extension = ServiceExtension::default();
-    for (key, value) in keys(node, &["type", "critical", "suspend"], &SERVICE_LATER, report) {
+    for (key, value) in keys(node, &SERVICE, &SERVICE_LATER, report) {
         match key {
             "type" => match value.as_text() {
                 Some(text) => extension.kind = Some(text.to_owned()),
@@ -61,8 +70,18 @@ pub(super) fn service(node: Option<&Node>, report: &mut Report) -> ServiceExtens
     extension
 }
 
+/// The extension of a bound object.
+pub(super) fn of(node: &Node) -> Option<&Node> {
+    node.get(EXTENSIONS)?.get("x-evenkeel")
+}
+
 fn truth(node: &Node, path: &str, report: &mut Report) -> bool {
-    schema::to_bool(node).unwrap_or_else(|| {
+    let truth = match &node.value {
+        Value::Bool(b) => Some(*b),
+        Value::Text(text) => cast::truth(text),
+        _ => None,
+    };
+    truth.unwrap_or_else(|| {
         report.error(node.span, "wrong-type", format!("{path} must be true or false, this is {}", node.kind()));
         false
     })
@@ -86,4 +105,31 @@ fn keys<'n>(node: Option<&'n Node>, known: &[&str], later: &[&str], report: &mut
         }
     }
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::attributes::{Layout, PROJECT_EXTENSION, SERVICE_EXTENSION, Shape, about};
+
+    fn check(layout: &Layout, acted_on: &[&str], later: &[&str]) {
+        let mut known: Vec<_> = acted_on.iter().chain(later).copied().collect();
+        let mut described: Vec<_> = layout.fields.iter().map(|f| f.key).collect();
+        known.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(described, known, "{}", layout.name);
+        for key in described {
+            let words = about(layout.name, key).unwrap_or_default();
+            assert_eq!(words.contains("Not acted on"), later.contains(&key), "{}.{key}: {words}", layout.name);
+        }
+    }
+
+    #[test]
+    fn the_tables_have_the_keys_that_are_read_and_say_which_are_not_acted_on() {
+        check(&PROJECT_EXTENSION, &PROJECT, &PROJECT_LATER);
+        check(&SERVICE_EXTENSION, &SERVICE, &SERVICE_LATER);
+        let prune = PROJECT_EXTENSION.field("prune").map(|f| f.shape);
+        let Some(Shape::OneOf([Shape::Object(prune), ..])) = prune else { panic!("prune is no mapping") };
+        check(prune, &PRUNE, &PRUNE_LATER);
+    }
 }

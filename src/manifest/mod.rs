@@ -1,24 +1,37 @@
 //! Compose files in, typed projects or diagnostics out.
 //!
-//! The phases: find and read (`source`), parse to a tree that keeps places (`parse`), interpolate, check against the
-//! table of keys (`schema`), bring into one form (`canonical`), lay override files over (`merge`), resolve env files,
-//! leave out what no profile enables, type it and check the whole (`typed`). A mistake does not hide the next one.
+//! Finding and reading is `source`, from text to trees `parse`; `loader` has the phases from there to a bound project,
+//! each in a module of its own, and `typed` makes of that what the rest of the program knows. `attributes` has every key
+//! of a Compose file. A mistake does not hide the next one.
 
+mod attributes;
+mod bind;
 mod canonical;
-mod config_hash;
+mod cast;
+mod check;
+mod consistency;
 pub mod diagnostic;
 pub mod document;
 pub mod dotenv;
+mod environment;
+mod extends;
 mod extension;
+mod include;
 pub mod interpolate;
+mod json_schema;
+mod loader;
 mod merge;
+mod normalize;
 mod parse;
-mod schema;
+mod paths;
+mod render;
+mod reset;
+mod shellwords;
 mod short;
 pub mod source;
 mod typed;
+mod unique;
 mod units;
-mod validate;
 
 /// Durations as Compose writes them, for other files of ours that hold some.
 pub mod duration {
@@ -31,8 +44,11 @@ use std::sync::Arc;
 
 use diagnostic::Report;
 pub use diagnostic::{Diagnostic, Severity};
-use document::{Entry, Map, Node, Value};
 use interpolate::Variables;
+pub use json_schema::json_schema;
+use loader::Loader;
+pub use loader::{Naming, Request};
+pub use render::Format;
 use source::{Found, Stamp};
 
 use crate::model::hash::sha256_hex;
@@ -51,6 +67,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read or looked for: it is as it was while they are.
     inputs: Vec<Stamp>,
+    /// Files that it includes, or whose services it extends.
+    parts: BTreeSet<PathBuf>,
     found: Found,
 }
 
@@ -68,10 +86,47 @@ pub fn load_all(
         let same = previous.iter().find(|l| l.found == found && l.inputs.iter().all(Stamp::is_current));
         all.push(match same {
             Some(loaded) => Arc::clone(loaded),
-            None => Arc::new(load(found, environment)),
+            None => {
+                let mut loaded = load(found, environment);
+                // What no longer parses is made of what it was made of before.
+                if loaded.parts.is_empty()
+                    && loaded.project.is_none()
+                    && let Some(before) = previous.iter().find(|l| l.path == loaded.path)
+                {
+                    loaded.parts.clone_from(&before.parts);
+                }
+                Arc::new(loaded)
+            }
         });
     }
-    Ok(refuse_doubles(all))
+    Ok(refuse_doubles(leave_out_parts(all)))
+}
+
+/// A file that another manifest includes or extends is part of that one, and no project of its own. As long as that one
+/// does not load, nothing changes about the file: it is neither a project nor gone.
+fn leave_out_parts(all: Vec<Arc<Loaded>>) -> Vec<Arc<Loaded>> {
+    let whole = |path: &Path| source::clean(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let owners: Vec<(PathBuf, BTreeSet<PathBuf>, bool)> =
+        all.iter().map(|l| (whole(&l.path), l.parts.clone(), l.project.is_some())).collect();
+    all.into_iter()
+        .filter_map(|loaded| {
+            let path = whole(&loaded.path);
+            // Two that are part of each other are a mistake, which is shown with both.
+            let owner = owners
+                .iter()
+                .find(|(owner, parts, _)| *owner != path && parts.contains(&path) && !loaded.parts.contains(owner));
+            let Some((owner, _, valid)) = owner else { return Some(loaded) };
+            if *valid {
+                return None;
+            }
+            let mut held = (*loaded).clone();
+            let message = format!("is part of {}, which does not load", owner.display());
+            held.diagnostics.push(Diagnostic::file(&held.path, "part-of-invalid", message));
+            held.project = None;
+            held.inputs = vec![Stamp::never()];
+            Some(Arc::new(held))
+        })
+        .collect()
 }
 
 /// Two manifests of one name: neither is used.
@@ -122,8 +177,20 @@ fn name_place(loaded: &Loaded) -> Option<diagnostic::Place> {
 
 /// Loads one manifest.
 pub fn load(found: Found, environment: &Variables) -> Loaded {
-    let mut loader = Loader { environment: environment.clone(), report: Report::default(), inputs: Vec::new() };
-    let (name, project) = loader.load(&found);
+    let mut loader = Loader::new(environment);
+    let request = Request::of(&found);
+    let (name, model) = loader.load(&request, environment);
+    let project = model.map(|model| {
+        if model.is_empty() {
+            // Compose takes it; here everything of the project would be removed.
+            loader.report.error(model.tree.span, "no-services", "there are no services").help =
+                Some("add `services:` with at least one, or remove the manifest".into());
+        }
+        let files = request.files.iter().map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone())).collect();
+        let revision = revision(&loader.content, &model);
+        let frame = typed::Frame { working_dir: request.working_dir, files, revision, model: &model };
+        typed::project(frame, &mut loader.report)
+    });
     let usable = project.filter(|_| !loader.report.has_errors());
     Loaded {
         path: found.path.clone(),
@@ -131,241 +198,38 @@ pub fn load(found: Found, environment: &Variables) -> Loaded {
         project: usable.map(Arc::new),
         diagnostics: loader.report.finish(),
         inputs: loader.inputs,
+        parts: loader.parts,
         found,
     }
 }
 
-struct Loader {
-    environment: Variables,
-    report: Report,
-    inputs: Vec<Stamp>,
+/// A project that was printed.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The text; `None`: there are errors.
+    pub text: Option<String>,
+    /// Each service with its hash.
+    pub hashes: Vec<(String, String)>,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-impl Loader {
-    fn read(&mut self, path: &Path) -> Result<Arc<str>, source::ReadError> {
-        self.inputs.push(Stamp::of(path));
-        source::read(path)
-    }
-
-    fn load(&mut self, found: &Found) -> (Option<ProjectName>, Option<Project>) {
-        let working_dir = std::path::absolute(found.working_dir()).unwrap_or_else(|_| found.working_dir().to_owned());
-        let dotenv = self.dotenv(&working_dir.join(".env"));
-        let mut content = String::new();
-        let mut tree: Option<Node> = None;
-        let home = self.environment.get("HOME").cloned();
-        for path in &found.files {
-            let text = match self.read(path) {
-                Ok(text) => text,
-                Err(error) => {
-                    self.report.push(Diagnostic::file(path, "unreadable", error.to_string()));
-                    continue;
-                }
-            };
-            content.push_str(&text);
-            content.push('\0');
-            let file = self.report.add_file(path, Arc::clone(&text));
-            let Some(documents) = parse::parse(&text, file, &mut self.report) else { continue };
-            if documents.iter().all(Node::is_null) {
-                let start = document::Span { file, line: 1, col: 0, len: 1 };
-                self.report.error(start, "empty", "the file is empty").help =
-                    Some("a Compose file has at least `services:`".into());
-            }
-            for mut document in documents.into_iter().filter(|d| !d.is_null()) {
-                interpolate::interpolate(&mut document, &self.environment, &mut self.report);
-                schema::check(&document, schema::FILE, "", &mut self.report);
-                canonical::file(&mut document, &working_dir, home.as_deref(), &mut self.report);
-                match &mut tree {
-                    None => tree = Some(document),
-                    Some(tree) => merge::merge(tree, document, &mut self.report),
-                }
-            }
-        }
-        let name = self.name(found, tree.as_ref(), &dotenv);
-        let (Some(mut tree), Some(name)) = (tree, name.clone()) else { return (name, None) };
-        if tree.as_map().is_none() {
-            return (Some(name), None);
-        }
-        merge::untag(&mut tree);
-        if tree.get("services").and_then(Node::as_map).is_none_or(Map::is_empty) {
-            self.report.error(tree.span, "no-services", "there are no services").help =
-                Some("add `services:` with at least one service".into());
-        }
-        let disabled = self.profiles(&mut tree);
-        self.environments(&mut tree);
-        let revision = revision(&content, &dotenv, &tree);
-        let files = found.files.iter().map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone())).collect();
-        let frame = typed::Frame { name: name.clone(), working_dir, files, revision, disabled };
-        let project = typed::project(&tree, frame, &mut self.report);
-        (Some(name), Some(project))
-    }
-
-    /// The `.env` beside the file: the shell's variables beat it.
-    fn dotenv(&mut self, path: &Path) -> Variables {
-        let text = match self.read(path) {
-            Ok(text) => text,
-            Err(error) => {
-                if !error.is_not_found() {
-                    self.report.push(Diagnostic::file(path, "unreadable", error.to_string()));
-                }
-                return Variables::new();
-            }
-        };
-        let entries = self.env_entries(path, &text);
-        let found: Variables = entries.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
-        for (key, value) in &found {
-            self.environment.entry(key.clone()).or_insert_with(|| value.clone());
-        }
-        found
-    }
-
-    fn env_entries(&mut self, path: &Path, text: &Arc<str>) -> Vec<(String, Option<String>)> {
-        match dotenv::parse(text, &self.environment) {
-            Ok(entries) => entries,
-            Err(error) => {
-                let file = self.report.add_file(path, Arc::clone(text));
-                let span = document::Span { file, line: error.line, col: 0, len: 1 };
-                self.report.error(span, "env-file", error.message);
-                Vec::new()
-            }
-        }
-    }
-
-    /// A file that could not be parsed has no name: what it was called before is not known here.
-    ///
-    /// `name:`, then COMPOSE_PROJECT_NAME of a folder's own `.env`, then the folder's or file's name.
-    fn name(&mut self, found: &Found, tree: Option<&Node>, dotenv: &Variables) -> Option<ProjectName> {
-        let tree = tree?;
-        if let Some(node) = tree.get("name")
-            && let Some(text) = node.as_text()
-        {
-            return match ProjectName::parse(text) {
-                Ok(name) => Some(name),
-                Err(error) => {
-                    self.report.error(node.span, "bad-name", error.to_string());
-                    None
-                }
-            };
-        }
-        if let Some(name) = dotenv.get("COMPOSE_PROJECT_NAME").filter(|_| found.is_folder())
-            && let Ok(name) = ProjectName::parse(name)
-        {
-            return Some(name);
-        }
-        let path = std::path::absolute(&found.path).unwrap_or_else(|_| found.path.clone());
-        let stem = if found.is_folder() { path.file_name() } else { path.file_stem() };
-        let stem = stem.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = ProjectName::sanitised(&stem);
-        if name.is_none() {
-            let mut diagnostic =
-                Diagnostic::file(&found.path, "bad-name", format!("no project name can be made from `{stem}`"));
-            diagnostic.help = Some("write `name:` at the top of the file".into());
-            self.report.push(diagnostic);
-        }
-        name
-    }
-
-    /// Leaves out services whose profiles are not enabled.
-    fn profiles(&mut self, tree: &mut Node) -> BTreeSet<String> {
-        let enabled: BTreeSet<String> = self
-            .environment
-            .get("COMPOSE_PROFILES")
-            .map(|p| p.split(',').map(|p| p.trim().to_owned()).collect())
-            .unwrap_or_default();
-        let mut disabled = BTreeSet::new();
-        let Some(services) = tree.as_map_mut().and_then(|m| m.get_mut("services")?.node.as_map_mut()) else {
-            return disabled;
-        };
-        services.retain(|name, entry| {
-            let profiles = entry.node.get("profiles").and_then(Node::as_list).unwrap_or_default();
-            let on = profiles.is_empty()
-                || enabled.contains("*")
-                || profiles.iter().filter_map(Node::as_text).any(|p| enabled.contains(p));
-            if !on {
-                disabled.insert(name.clone());
-            }
-            on
-        });
-        disabled
-    }
-
-    /// Resolves each service's environment: env files first, then `environment`, null values from outside.
-    fn environments(&mut self, tree: &mut Node) {
-        let Some(services) = tree.as_map_mut().and_then(|m| m.get_mut("services")?.node.as_map_mut()) else { return };
-        for (_, entry) in services.iter_mut() {
-            let service = &mut entry.node;
-            let span = service.span;
-            let mut resolved: BTreeMap<String, Node> = BTreeMap::new();
-            for file in service.get("env_file").and_then(Node::as_list).unwrap_or_default().to_vec() {
-                self.env_file(&file, &mut resolved);
-            }
-            for (key, entry) in service.get("environment").and_then(Node::as_map).into_iter().flatten() {
-                let mut node = entry.node.clone();
-                if node.is_null()
-                    && let Some(value) = self.environment.get(key)
-                {
-                    node.value = Value::Text(value.clone());
-                }
-                resolved.insert(key.clone(), node);
-            }
-            let Some(map) = service.as_map_mut() else { continue };
-            map.shift_remove("env_file");
-            if !resolved.is_empty() {
-                let resolved = resolved.into_iter().map(|(k, node)| (k, Entry { key: node.span, node })).collect();
-                let node = Node::new(Value::Map(resolved), span);
-                map.insert("environment".into(), Entry { key: span, node });
-            }
-        }
-    }
-
-    fn env_file(&mut self, node: &Node, resolved: &mut BTreeMap<String, Node>) {
-        let Some(path) = node.get("path").and_then(Node::scalar) else { return };
-        let required = !matches!(node.get("required").map(|n| &n.value), Some(Value::Bool(false)));
-        let text = match self.read(Path::new(&path)) {
-            Ok(text) => text,
-            Err(error) if error.is_not_found() && !required => return,
-            Err(error) => {
-                self.report.error(node.span, "env-file", format!("env file: {error}")).help =
-                    Some("create it, or write `required: false`".into());
-                return;
-            }
-        };
-        let raw = node.get("format").and_then(Node::as_text) == Some("raw");
-        let entries = if raw {
-            let lines = text.lines().filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'));
-            lines
-                .map(|l| match l.split_once('=') {
-                    Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                    None => (l.to_owned(), None),
-                })
-                .collect()
-        } else {
-            self.env_entries(Path::new(&path), &text)
-        };
-        for (key, value) in entries {
-            if let Some(value) = value.or_else(|| self.environment.get(&key).cloned()) {
-                resolved.insert(key, Node::text(value, node.span));
-            }
-        }
-    }
+/// Loads a project and prints it as Compose does.
+///
+/// # Errors
+/// A number that the format has no form for.
+pub fn render(request: &Request, environment: &Variables, format: Format) -> anyhow::Result<Rendered> {
+    let mut loader = Loader::new(environment);
+    let (_, model) = loader.load(request, environment);
+    let model = model.filter(|_| !loader.report.has_errors());
+    Ok(Rendered {
+        text: model.as_ref().map(|m| render::project(&m.tree, format)).transpose()?,
+        hashes: model.into_iter().flat_map(|m| m.hashes).map(|(name, h)| (name, h.written)).collect(),
+        diagnostics: loader.report.finish(),
+    })
 }
 
 /// The content hash of a manifest with everything it pulls in, as it came out: two texts that mean the same differ.
-fn revision(content: &str, dotenv: &Variables, tree: &Node) -> String {
-    let mut all = content.to_owned();
-    for (key, value) in dotenv {
-        all.push_str(&format!("{key}={value}\0"));
-    }
-    fn values(node: &Node, out: &mut String) {
-        match &node.value {
-            Value::List(list) => list.iter().for_each(|n| values(n, out)),
-            Value::Map(map) => map.iter().for_each(|(k, e)| {
-                out.push_str(k);
-                values(&e.node, out);
-            }),
-            _ => out.push_str(&node.scalar().unwrap_or_default()),
-        }
-        out.push('\0');
-    }
-    values(tree, &mut all);
-    sha256_hex(all)
+fn revision(content: &str, model: &loader::Model) -> String {
+    sha256_hex(format!("{content}\0{}", render::hash(&model.tree)))
 }

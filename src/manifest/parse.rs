@@ -7,22 +7,27 @@ use granit_parser::{Event, Parser, ScalarStyle};
 use super::diagnostic::Report;
 use super::document::{Entry, FileId, Map, Node, Span, Tag, Value};
 
+/// What YAML's own tags begin with.
+const YAML_TAGS: &str = "tag:yaml.org,2002:";
 /// Nesting beyond this is refused. Compose files need about ten levels.
 const MAX_DEPTH: usize = 100;
 /// Values after resolving aliases beyond this are refused: a bomb of aliases grows without end.
-const MAX_VALUES: usize = 2_000_000;
+const MAX_VALUES: usize = 500_000;
 
 /// Reads all documents of a file. Mistakes go to the report; `None` when the text is no YAML at all.
 pub fn parse(text: &str, file: FileId, report: &mut Report) -> Option<Vec<Node>> {
     let mut builder = Builder {
         report,
         stack: Vec::new(),
-        anchors: HashMap::new(),
+        anchors: HashMap::default(),
         documents: Vec::new(),
         values: 0,
         text_lines: text.lines().count(),
     };
-    for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let length = text.chars().count();
+    let open_end = text.lines().next_back().is_some_and(|line| !line.trim().is_empty()) && !text.ends_with('\n');
+    for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
@@ -37,9 +42,24 @@ pub fn parse(text: &str, file: FileId, report: &mut Report) -> Option<Vec<Node>>
             if span.start.line() == span.end.line() { span.end.col().saturating_sub(span.start.col()) } else { 0 };
         let place =
             Span { file, line: small(span.start.line()), col: small(span.start.col()), len: small(width.max(1)) };
+        let event = if open_end && span.end.index() >= length { without_added_end(event) } else { event };
         builder.event(event, place)?;
     }
     Some(builder.documents)
+}
+
+/// A block that the end of the file ends has no line break that is not there.
+fn without_added_end(event: Event<'_>) -> Event<'_> {
+    match event {
+        Event::Scalar(text, style @ (ScalarStyle::Literal | ScalarStyle::Folded), anchor, tag) => {
+            let text = match text.strip_suffix('\n') {
+                Some(text) => text.to_owned().into(),
+                None => text,
+            };
+            Event::Scalar(text, style, anchor, tag)
+        }
+        event => event,
+    }
 }
 
 fn small(n: usize) -> u32 {
@@ -72,20 +92,24 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let core = tag.as_ref().and_then(|t| t.core_suffix().map(str::to_owned));
-                let own = tag.as_ref().and_then(|t| self.own_tag(&t.original(), span, core.is_some()));
-                let value = match (style, core.as_deref()) {
-                    (ScalarStyle::Plain, None) => scalar(&text),
-                    (_, Some("int" | "float" | "bool" | "null")) => scalar(&text),
+                let known = tag.as_ref().and_then(|t| t.suffix_in_namespace(YAML_TAGS));
+                let own = tag.as_ref().and_then(|t| self.own_tag(&t.original(), span, known.is_some()));
+                let value = match (style, known.as_deref()) {
+                    (ScalarStyle::Plain, None) if tag.is_none() => scalar(&text),
+                    (_, Some("int" | "float" | "bool" | "null" | "timestamp" | "merge")) => scalar(&text),
+                    // What a tag of its own stands before is text.
                     _ => Value::Text(text.into_owned()),
                 };
                 let plain = style == ScalarStyle::Plain;
                 self.value(Node { value, span, tag: own }, anchor, plain)
             }
             Event::SequenceStart(_, anchor, tag) => self.open(anchor, tag.as_deref(), span, Content::List(Vec::new())),
-            Event::MappingStart(_, anchor, tag) => {
-                self.open(anchor, tag.as_deref(), span, Content::Map { map: Map::new(), key: None, merges: Vec::new() })
-            }
+            Event::MappingStart(_, anchor, tag) => self.open(
+                anchor,
+                tag.as_deref(),
+                span,
+                Content::Map { map: Map::default(), key: None, merges: Vec::new() },
+            ),
             Event::SequenceEnd | Event::MappingEnd => {
                 let open = self.stack.pop()?;
                 let value = match open.content {
@@ -114,14 +138,14 @@ impl Builder<'_> {
         }
     }
 
-    fn own_tag(&mut self, tag: &str, span: Span, core: bool) -> Option<Tag> {
+    fn own_tag(&mut self, tag: &str, span: Span, known: bool) -> Option<Tag> {
         match tag {
             "!reset" => Some(Tag::Reset),
             "!override" => Some(Tag::Override),
             "!" => None,
-            _ if core => None,
+            _ if known => None,
             other => {
-                self.report.error(span, "yaml-tag", format!("unknown tag `{other}`")).help =
+                self.report.warning(span, "yaml-tag", format!("the tag `{other}` is ignored")).help =
                     Some("Compose knows `!reset` and `!override`".into());
                 None
             }
@@ -133,8 +157,8 @@ impl Builder<'_> {
             self.report.error(span, "too-deep", format!("nested deeper than {MAX_DEPTH} levels"));
             return None;
         }
-        let core = tag.is_some_and(granit_parser::Tag::is_yaml_core_schema);
-        let tag = tag.map(granit_parser::Tag::original).and_then(|t| self.own_tag(&t, span, core));
+        let known = tag.is_some_and(|t| t.suffix_in_namespace(YAML_TAGS).is_some());
+        let tag = tag.map(granit_parser::Tag::original).and_then(|t| self.own_tag(&t, span, known));
         self.stack.push(Open { span, anchor, tag, content });
         Some(())
     }
@@ -167,18 +191,22 @@ impl Builder<'_> {
         match &mut open.content {
             Content::List(list) => list.push(node),
             Content::Map { map, key, merges } => match key.take() {
-                None => match node.scalar() {
-                    Some(text) => *key = Some((text, node.span, plain)),
-                    None => {
-                        self.report.error(
-                            node.span,
-                            "yaml-key",
-                            format!("a key must be text, this is {}", node.kind()),
-                        );
-                        return None;
+                None => match &node.value {
+                    Value::Text(text) => *key = Some((text.clone(), node.span, plain)),
+                    _ => {
+                        let message = format!("a key must be text, this is {}", node.kind());
+                        let help = node.scalar().map(|text| format!("write it in quotes: \"{text}\""));
+                        self.report.error(node.span, "yaml-key", message).help = help;
+                        *key = Some((node.scalar()?, node.span, plain));
                     }
                 },
-                Some((name, _, true)) if name == "<<" => merges.push(node),
+                Some((name, span, true)) if name == "<<" => {
+                    if !merges.is_empty() {
+                        self.report.error(span, "duplicate-key", "the key `<<` stands here twice").help =
+                            Some("write one `<<: [*a, *b]`".into());
+                    }
+                    merges.push(node);
+                }
                 Some((name, span, _)) => {
                     if let Some(first) = map.get(&name) {
                         let first = self.report.place(first.key);
@@ -208,7 +236,6 @@ impl Builder<'_> {
                             map.entry(key).or_insert(entry);
                         }
                     }
-                    Value::Null => {}
                     _ => {
                         self.report.error(source.span, "merge-key", "`<<` takes a mapping or a list of mappings");
                     }
@@ -250,7 +277,58 @@ fn scalar(text: &str) -> Value {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return Value::Text(text.to_owned());
     }
+    if let Some(date) = date(text) {
+        return Value::Date(date);
+    }
     number(text).unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+/// `2006-1-2`, or the same with a time: Go prints it as RFC 3339.
+fn date(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 8 || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (day, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some((&text[at..=at], &text[at + 1..]))),
+        None => (text, None),
+    };
+    let number = |part: &str, most: usize| {
+        let fits = (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        fits.then(|| part.parse::<i8>().ok()).flatten()
+    };
+    let mut parts = day[5..].split('-');
+    let (month, dom) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let year = day[..4].parse().ok()?;
+    let date = jiff::civil::Date::new(year, month, dom).ok()?;
+    let Some((separator, time)) = time else { return Some(format!("{date}T00:00:00Z")) };
+    let zone_at = time.find(['Z', '+', '-']);
+    let (clock, zone) = time.split_at(zone_at.unwrap_or(time.len()));
+    // With a space there is no zone, with a `T` there is one.
+    if (separator == " ") != zone.is_empty() {
+        return None;
+    }
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let valid = parts.next().is_none()
+        && fraction.bytes().all(|b| b.is_ascii_digit())
+        && jiff::civil::Time::new(hour, minute, second, 0).is_ok();
+    let zone_valid = zone.is_empty()
+        || zone == "Z"
+        || (zone.len() == 6
+            && zone.as_bytes()[3] == b':'
+            && number(&zone[1..3], 2).and(number(&zone[4..], 2)).is_some());
+    if !valid || !zone_valid {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let fraction = if fraction.is_empty() { String::new() } else { format!(".{fraction}") };
+    let zone = if zone.is_empty() || zone == "+00:00" { "Z" } else { zone };
+    Some(format!("{date}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}"))
 }
 
 fn number(text: &str) -> Option<Value> {
@@ -261,29 +339,31 @@ fn number(text: &str) -> Option<Value> {
     };
     if digits.starts_with(['+', '-'])
         || digits
-            .strip_prefix("0x")
-            .or(digits.strip_prefix("0o"))
-            .or(digits.strip_prefix("0b"))
+            .get(..2)
+            .filter(|p| ["0x", "0o", "0b"].contains(&p.to_ascii_lowercase().as_str()))
+            .and_then(|_| digits.get(2..))
             .is_some_and(|d| d.starts_with(['+', '-']))
     {
         return None;
     }
-    let whole = if let Some(hex) = digits.strip_prefix("0x") {
-        i64::from_str_radix(hex, 16).ok()
-    } else if let Some(octal) = digits.strip_prefix("0o") {
-        i64::from_str_radix(octal, 8).ok()
-    } else if let Some(binary) = digits.strip_prefix("0b") {
-        i64::from_str_radix(binary, 2).ok()
+    let lower = digits.to_ascii_lowercase();
+    let whole = if let Some(hex) = lower.strip_prefix("0x") {
+        i128::from_str_radix(hex, 16).ok()
+    } else if let Some(octal) = lower.strip_prefix("0o") {
+        i128::from_str_radix(octal, 8).ok()
+    } else if let Some(binary) = lower.strip_prefix("0b") {
+        i128::from_str_radix(binary, 2).ok()
     } else if digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit()) {
         // Go reads a leading zero as octal; where a digit is none, the text is a float: `0089` is 89.
-        i64::from_str_radix(digits, 8).ok()
+        i128::from_str_radix(digits, 8).ok()
     } else if digits.chars().all(|c| c.is_ascii_digit()) {
         digits.parse().ok()
     } else {
         None
     };
-    if let Some(n) = whole.filter(|_| !digits.is_empty()) {
-        return Some(Value::Int(if negative { -n } else { n }));
+    let whole = whole.filter(|_| !digits.is_empty()).map(|n| if negative { -n } else { n });
+    if let Some(n) = whole.filter(|n| (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(n)) {
+        return Some(Value::Int(n));
     }
     let mut parts = digits.splitn(2, ['e', 'E']);
     let mantissa = parts.next()?;

@@ -82,6 +82,29 @@ impl ReadError {
     }
 }
 
+impl ReadError {
+    /// Whether there is a folder of that name.
+    pub fn is_folder(&self) -> bool {
+        matches!(self, Self::NoFile { what: FOLDER, .. })
+    }
+}
+
+const FOLDER: &str = "a folder";
+
+/// A path with its first symbolic link resolved.
+pub(super) fn without_link(path: &str) -> String {
+    let mut current = PathBuf::from("/");
+    for part in Path::new(path).components() {
+        current.push(part);
+        if fs::symlink_metadata(&current).is_ok_and(|m| m.is_symlink())
+            && let Ok(target) = fs::canonicalize(&current)
+        {
+            return path.replacen(&current.display().to_string(), &target.display().to_string(), 1);
+        }
+    }
+    path.to_owned()
+}
+
 /// Reads a text file.
 ///
 /// # Errors
@@ -90,7 +113,7 @@ pub fn read(path: &Path) -> Result<Arc<str>, ReadError> {
     let io = |source| ReadError::Io { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(io)?;
     if !metadata.is_file() {
-        let what = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
+        let what = if metadata.is_dir() { FOLDER } else { "a pipe, socket or device" };
         return Err(ReadError::NoFile { path: path.to_owned(), what });
     }
     if metadata.len() > MAX_BYTES {
@@ -184,6 +207,13 @@ fn search(
             names.insert(name);
         }
     }
+    // A folder's own `.env` may name its files, as with Compose.
+    if names.contains(".env")
+        && let Some(files) = named_files(folder, &super::interpolate::Variables::new())
+    {
+        found.push(Found { path: folder.to_owned(), files });
+        return Ok(());
+    }
     if let Some(main) = COMPOSE_FILES.iter().find(|n| names.contains(**n)) {
         let mut files = vec![folder.join(main)];
         files.extend(OVERRIDES.iter().find(|n| names.contains(**n)).map(|n| folder.join(n)));
@@ -202,6 +232,41 @@ fn search(
         }
     }
     Ok(())
+}
+
+/// Whether there is a folder of this name.
+pub(super) fn is_folder(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_dir())
+}
+
+/// A path without `.`, `..` and doubled slashes.
+pub fn clean(path: &Path) -> PathBuf {
+    super::short::clean(&path.display().to_string()).into()
+}
+
+/// The Compose files that are meant where none is named: those of COMPOSE_FILE, which may stand in `.env`, or those of
+/// the first folder from this one upwards that has one.
+pub fn in_folder_or_above(folder: &Path, environment: &super::interpolate::Variables) -> Option<Vec<PathBuf>> {
+    named_files(folder, environment).or_else(|| folder.ancestors().find_map(compose_files))
+}
+
+/// The files of COMPOSE_FILE, from the environment or from the folder's `.env`.
+fn named_files(folder: &Path, environment: &super::interpolate::Variables) -> Option<Vec<PathBuf>> {
+    let mut own = super::interpolate::Variables::new();
+    if let Ok(text) = read(&folder.join(".env")) {
+        // What is wrong with it is said when it is loaded.
+        let _ = super::dotenv::parse(&text, &mut own, &|name| environment.get(name).cloned());
+    }
+    let variable = |name: &str| environment.get(name).or_else(|| own.get(name)).filter(|v| !v.is_empty());
+    let separator = variable("COMPOSE_PATH_SEPARATOR").map_or(":", String::as_str);
+    Some(variable("COMPOSE_FILE")?.split(separator).map(|file| clean(&folder.join(file))).collect())
+}
+
+/// A folder's Compose file and what is laid over it.
+fn compose_files(folder: &Path) -> Option<Vec<PathBuf>> {
+    let first = |names: &[&str]| names.iter().map(|n| folder.join(n)).find(|path| path.exists());
+    let main = first(&COMPOSE_FILES)?;
+    Some(std::iter::once(main).chain(first(&OVERRIDES)).collect())
 }
 
 /// The device a folder is on; `None`: it cannot be read.
@@ -266,17 +331,20 @@ mod tests {
             "shop/compose.override.yaml",
             "shop/other.yaml",
             "shop/sub/d.yaml",
+            "named/base.yml",
+            "named/prod.yml",
         ] {
             let path = dir.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
         }
+        fs::write(dir.path().join("named/.env"), "COMPOSE_FILE=base.yml:prod.yml\n").unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
         let found = discover(dir.path()).unwrap();
         let names: Vec<_> =
             found.iter().map(|f| f.path.strip_prefix(dir.path()).unwrap().display().to_string()).collect();
-        assert_eq!(names, ["a.yaml", "b.yml", "group/deep/c.yaml", "shop"]);
-        assert_eq!(found[3].files.len(), 2);
+        assert_eq!(names, ["a.yaml", "b.yml", "group/deep/c.yaml", "named", "shop"]);
+        assert!(found[3].files.len() == 2 && found[4].files.len() == 2);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 pub const NETWORK: &str = "com.docker.compose.network";
 /// The key of a volume in the Compose file.
 pub const VOLUME: &str = "com.docker.compose.volume";
+/// What built an image: `classic`, or BuildKit. The only one of Compose's labels that goes on images: containers inherit it.
+pub const IMAGE_BUILDER: &str = "com.docker.compose.image.builder";
 /// Which evenkeel made this.
 pub const INSTANCE: &str = "dev.evenkeel.instance";
 

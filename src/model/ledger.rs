@@ -28,6 +28,8 @@ pub struct ProjectLedger {
     pub completions: BTreeMap<ServiceName, Completion>,
     /// Containers whose making was seen to its end: only these are started while they are `created`.
     pub prepared: BTreeSet<ContainerId>,
+    /// How services came by their images, where `pull_policy` says more than whether one is there.
+    pub supplies: BTreeMap<ServiceName, Supply>,
     /// By slot.
     pub slots: BTreeMap<Subject, Slot>,
     /// Steps that failed, until they work.
@@ -52,6 +54,19 @@ pub struct Completion {
     pub image: ImageId,
     /// When it ended.
     pub at: Timestamp,
+}
+
+/// An image that was fetched or built for a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supply {
+    /// Its reference.
+    pub image: String,
+    /// The configuration it was for: another one is supplied anew.
+    pub config: String,
+    /// When that was begun.
+    pub at: Timestamp,
+    /// It could not be fetched; told only of an image that can be built.
+    pub in_vain: bool,
 }
 
 /// What is remembered of one replica.
@@ -170,5 +185,11 @@ mod tests {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
         }
         assert!("gibberish".parse::<Subject>().is_err());
+    }
+
+    #[test]
+    fn a_ledger_of_an_earlier_version_is_read() {
+        let ledger: ProjectLedger = serde_json::from_str(r#"{"root": "/m", "suspended": true}"#).unwrap();
+        assert!(ledger.suspended && ledger.supplies.is_empty());
     }
 }

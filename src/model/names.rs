@@ -1,9 +1,10 @@
 //! Names as types of their own: parsed once at the door, trusted afterwards.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Why a text is no name.
@@ -16,8 +17,8 @@ pub struct InvalidName {
 }
 
 macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, $pattern:literal) => {
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
@@ -51,32 +52,43 @@ macro_rules! text_type {
                 &self.0
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let description = concat!($($doc,)*).trim();
+                json_schema!({"type": "string", "pattern": $pattern, "description": description})
+            }
+        }
     };
 }
 
 text_type! {
     /// A Compose project's name: lower-case letters, digits, `-` and `_`, beginning with a letter or digit.
-    ProjectName
+    ProjectName, "^[a-z0-9][a-z0-9_-]*$"
 }
 text_type! {
     /// A Compose service's name: letters, digits, `.`, `-` and `_`.
-    ServiceName
+    ServiceName, "^[a-zA-Z0-9._-]+$"
 }
 text_type! {
     /// The Engine's full id of a container.
-    ContainerId
+    ContainerId, "^[a-zA-Z0-9]+$"
 }
 text_type! {
     /// The Engine's full id of a network. Names are not unique, ids are.
-    NetworkId
+    NetworkId, "^[a-zA-Z0-9]+$"
 }
 text_type! {
     /// The Engine's id of an image, with its `sha256:`.
-    ImageId
+    ImageId, "."
 }
 text_type! {
     /// Which evenkeel made something: random, kept in the state folder.
-    InstanceId
+    InstanceId, "."
 }
 
 impl ProjectName {

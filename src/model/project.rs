@@ -22,6 +22,15 @@ pub struct Project {
     pub networks: BTreeMap<String, Network>,
     /// Volumes that a service uses, by key.
     pub volumes: BTreeMap<String, Volume>,
+    /// Configs that a service uses, by key.
+    #[serde(default)]
+    pub configs: BTreeMap<String, FileObject>,
+    /// Secrets that a service uses, by key.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, FileObject>,
+    /// Models, by key.
+    #[serde(default)]
+    pub models: BTreeMap<String, AiModel>,
     /// The top-level `x-evenkeel`.
     pub extension: ProjectExtension,
     /// The content hash of the manifest with everything it pulls in.
@@ -43,13 +52,16 @@ pub struct Network {
     pub internal: bool,
     /// Containers outside the project may attach.
     pub attachable: bool,
+    /// `enable_ipv4`; API 1.48 and later.
+    #[serde(default)]
+    pub enable_ipv4: Option<bool>,
     /// `enable_ipv6`.
     pub enable_ipv6: Option<bool>,
     /// `ipam`: the driver and address pools.
     pub ipam: Option<Ipam>,
     /// The labels written in the manifest.
     pub labels: BTreeMap<String, String>,
-    /// SHA-256 as Compose writes it.
+    /// SHA-256 of its configuration, as Compose labels the network with; `None`: it is external.
     pub config_hash: Option<String>,
 }
 
@@ -71,6 +83,9 @@ pub struct IpamPool {
     pub ip_range: Option<String>,
     /// An address.
     pub gateway: Option<String>,
+    /// Addresses that are taken, by the name of who has them.
+    #[serde(default)]
+    pub aux_addresses: BTreeMap<String, String>,
 }
 
 /// A top-level volume.
@@ -86,6 +101,39 @@ pub struct Volume {
     pub driver_opts: BTreeMap<String, String>,
     /// The labels written in the manifest.
     pub labels: BTreeMap<String, String>,
+    /// SHA-256 of its configuration, as Compose labels the volume with; `None`: it is external.
+    #[serde(default)]
+    pub config_hash: Option<String>,
+}
+
+/// A top-level config or secret.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileObject {
+    /// `PROJECT_KEY` unless `name` says otherwise.
+    pub name: String,
+    /// A file of the host that is mounted.
+    pub file: Option<PathBuf>,
+    /// The variable that the content was taken from.
+    pub environment: Option<String>,
+    /// The content itself, also where it was taken from a variable: copied into the container before it starts.
+    pub content: Option<String>,
+    /// The labels written in the manifest.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A top-level model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AiModel {
+    /// `name`.
+    pub name: String,
+    /// Its reference in a registry.
+    pub model: String,
+    /// Tokens; 0: the model's own.
+    pub context_size: i64,
+    /// Flags of the inference engine.
+    pub runtime_flags: Vec<String>,
 }
 
 /// `x-evenkeel` at the top level.
@@ -109,6 +157,11 @@ impl Project {
                     .get(service)
                     .is_some_and(|d| d.condition == super::service::Condition::CompletedSuccessfully)
             })
+    }
+
+    /// Whether some service says how an image is built.
+    pub fn can_build(&self, image: &str) -> bool {
+        self.services.values().any(|s| s.build.is_some() && s.image == image)
     }
 
     /// Services, dependencies first; equals in the order of their names. Cycles were refused by the loader; should one

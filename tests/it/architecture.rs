@@ -49,6 +49,7 @@ const WORDS: &[(&str, &[&str], &[&str], &str)] = &[
     ("panic!(", &["*"], &[], "no panics outside tests"),
     ("todo!(", &["*"], &[], "no panics outside tests"),
     ("unimplemented!(", &["*"], &[], "no panics outside tests"),
+    ("println!(", &["cli"], &[], "`outln!` and `errln!` do not panic when nobody reads"),
 ];
 
 /// A file of the library or a binary, with its path below `src`.

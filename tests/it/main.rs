@@ -5,4 +5,5 @@ mod architecture;
 mod decide;
 mod engine;
 mod manifest;
+mod schemas;
 mod support;

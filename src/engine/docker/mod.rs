@@ -1,6 +1,8 @@
 //! The Docker Engine, through bollard; nobody else uses its types.
 
 mod address;
+mod archive;
+mod build;
 mod convert;
 mod events;
 mod spec;
@@ -11,11 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{NetworkConnectRequest, VolumeCreateRequest};
+use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
     ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptionsBuilder,
-    StopContainerOptions,
+    StopContainerOptions, UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -23,8 +25,8 @@ use futures_util::stream::BoxStream;
 pub use address::{Address, AddressError};
 
 use super::{
-    ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead, EngineWrite, Listing,
-    NetworkSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
+    EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec,
 };
 use crate::model::observed::{Capabilities, Container};
 use crate::model::{ContainerId, ImageId, NetworkId, Timestamp, labels};
@@ -59,6 +61,13 @@ impl DockerEngine {
         let docker = docker
             .map_err(|e| EngineError::Unreachable { address: text.clone(), reason: address.advice(&e.to_string()) })?;
         Ok(Self { docker, address: text })
+    }
+
+    /// The API that both sides agreed on.
+    fn api(&self) -> spec::Api {
+        let version = self.docker.client_version();
+        let part = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        (part(version.major_version), part(version.minor_version))
     }
 
     async fn read<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
@@ -126,12 +135,10 @@ impl EngineRead for DockerEngine {
         // time the Engine was away, as another version may have come back.
         self.read(self.docker.clone().negotiate_version()).await?;
         let info = self.read(self.docker.info()).await?;
-        let version = self.docker.client_version();
-        let part = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         let time = info.system_time.and_then(|t| t.parse().ok()).unwrap_or_else(Timestamp::now);
         Ok(EngineInfo {
             version: info.server_version.unwrap_or_default(),
-            capabilities: Capabilities { api: (part(version.major_version), part(version.minor_version)) },
+            capabilities: Capabilities { api: self.api() },
             time,
         })
     }
@@ -181,26 +188,23 @@ impl EngineWrite for DockerEngine {
     }
 
     async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Result<(), EngineError> {
-        let request = VolumeCreateRequest {
-            name: Some(volume.volume.name.clone()),
-            driver: volume.volume.driver.clone(),
-            driver_opts: Some(volume.volume.driver_opts.clone().into_iter().collect()),
-            labels: Some(volume.labels.clone().into_iter().collect()),
-            ..VolumeCreateRequest::default()
-        };
-        self.write(self.docker.create_volume(request)).await.map(|_| ())
+        self.write(self.docker.create_volume(spec::volume(volume))).await.map(|_| ())
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         already(self.write(self.docker.remove_volume(name, None::<RemoveVolumeOptions>)).await, &[404])
     }
 
-    async fn pull(&self, reference: &str) -> Result<(), EngineError> {
+    async fn pull(&self, reference: &str, platform: Option<&str>) -> Result<(), EngineError> {
         // Without a tag the Engine would fetch all of them.
         let name = reference.rsplit('/').next().unwrap_or(reference);
         let full =
             if name.contains(':') || name.contains('@') { reference.to_owned() } else { format!("{reference}:latest") };
-        let options = CreateImageOptionsBuilder::new().from_image(&full).build();
+        let mut options = CreateImageOptionsBuilder::new().from_image(&full);
+        if let Some(platform) = platform {
+            options = options.platform(platform);
+        }
+        let options = options.build();
         let mut progress = self.docker.create_image(Some(options), None, None);
         let all = async {
             while let Some(line) = progress.next().await {
@@ -217,10 +221,29 @@ impl EngineWrite for DockerEngine {
         }
     }
 
+    async fn build(&self, build: &BuildSpec<'_>) -> Result<(), EngineError> {
+        match tokio::time::timeout(LONGEST, build::run(self, build)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(EngineError::NoAnswer("the build took over an hour".into())),
+        }
+    }
+
     async fn create_container(&self, container: &ContainerSpec<'_>) -> Result<ContainerId, EngineError> {
-        let options = CreateContainerOptionsBuilder::new().name(container.name).build();
-        let body = spec::container(container);
-        let made = self.write(self.docker.create_container(Some(options), body)).await?;
+        let creation = spec::container(container, self.api())?;
+        let options = CreateContainerOptionsBuilder::new().name(container.name).platform(&creation.platform).build();
+        let docker = match creation.mac_address {
+            None => self.docker.clone(),
+            Some(mac) => {
+                let mut body = serde_json::to_value(&creation.body).unwrap_or_default();
+                body["MacAddress"] = mac.into();
+                let text = body.to_string();
+                self.docker.clone().with_request_modifier(move |mut request| {
+                    *request.body_mut() = bollard::body_full(text.clone().into());
+                    request
+                })
+            }
+        };
+        let made = self.write(docker.create_container(Some(options), creation.body)).await?;
         Ok(ContainerId::trusted(made.id))
     }
 
@@ -230,9 +253,21 @@ impl EngineWrite for DockerEngine {
         container: &ContainerId,
         endpoint: &EndpointSpec<'_>,
     ) -> Result<(), EngineError> {
-        let request =
-            NetworkConnectRequest { container: container.to_string(), endpoint_config: Some(spec::endpoint(endpoint)) };
+        let endpoint_config = Some(spec::endpoint(endpoint, self.api())?);
+        let request = NetworkConnectRequest { container: container.to_string(), endpoint_config };
         self.write(self.docker.connect_network(network.as_str(), request)).await
+    }
+
+    async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError> {
+        for file in files {
+            let mut options = UploadToContainerOptionsBuilder::new().path("/");
+            if file.owner.is_some() {
+                options = options.copy_uidgid("true");
+            }
+            let archive = bollard::body_full(archive::of(file, Timestamp::now()).into());
+            self.write(self.docker.upload_to_container(id.as_str(), Some(options.build()), archive)).await?;
+        }
+        Ok(())
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {

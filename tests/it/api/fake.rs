@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use evenkeel::engine::{
-    ContainerEvent, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
-    EngineWrite, EventKind, ListedContainer, Listing, NetworkSpec, VolumeSpec,
+    BuildSpec, ContainerEvent, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo,
+    EngineRead, EngineWrite, EventKind, FileSpec, ListedContainer, Listing, NetworkSpec, VolumeSpec,
 };
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Network, Observed, Volume};
 use evenkeel::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
@@ -169,13 +169,24 @@ impl EngineWrite for Fake {
         Ok(())
     }
 
-    async fn pull(&self, _: &str) -> Answer<()> {
+    async fn pull(&self, _: &str, _: Option<&str>) -> Answer<()> {
+        self.answers()
+    }
+
+    async fn build(&self, _: &BuildSpec<'_>) -> Answer<()> {
         self.answers()
     }
 
     async fn create_container(&self, spec: &ContainerSpec<'_>) -> Answer<ContainerId> {
         self.answers()?;
         let id = ContainerId::trusted(self.id());
+        let mut networks = BTreeSet::new();
+        for (name, _) in &spec.networks {
+            // As an inspect tells it: the name and the id.
+            networks.insert(name.clone());
+            let state = self.state.lock().unwrap();
+            networks.extend(state.networks.values().filter(|n| n.name == *name).map(|n| n.id.to_string()));
+        }
         let label = |key: &str| spec.labels.get(key).cloned().unwrap_or_default();
         let container = Container {
             id: id.clone(),
@@ -195,7 +206,7 @@ impl EngineWrite for Fake {
             restart_count: 0,
             killed: false,
             exit_watched: false,
-            networks: spec.networks.iter().map(|(id, _)| id.to_string()).collect(),
+            networks,
             error: None,
         };
         self.state.lock().unwrap().containers.insert(id.clone(), container.clone());
@@ -205,6 +216,10 @@ impl EngineWrite for Fake {
 
     async fn connect(&self, network: &NetworkId, id: &ContainerId, _: &EndpointSpec<'_>) -> Answer<()> {
         self.change(id, ContainerEvent::Changed, |c| c.networks.extend([network.to_string()]))
+    }
+
+    async fn copy_into(&self, _: &ContainerId, _: &[FileSpec<'_>]) -> Answer<()> {
+        self.answers()
     }
 
     async fn start(&self, id: &ContainerId) -> Answer<()> {

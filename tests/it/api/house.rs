@@ -129,7 +129,9 @@ impl House {
         let (mut snapshots, mut is_so, what) = (self.handle.snapshots(), is_so, what.to_owned());
         async move {
             let found = tokio::time::timeout(Duration::from_secs(20), snapshots.wait_for(|s| is_so(s))).await;
-            assert!(matches!(found, Ok(Ok(_))), "waited in vain for {what}");
+            let came = matches!(found, Ok(Ok(_)));
+            drop(found);
+            assert!(came, "waited in vain for {what}: {:#?}", snapshots.borrow().projects);
         }
     }
 

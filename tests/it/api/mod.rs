@@ -3,7 +3,7 @@
 mod events;
 mod fake;
 mod health;
-mod house;
+pub mod house;
 mod metrics;
 mod projects;
 mod services;

@@ -204,8 +204,14 @@ impl Life {
         }
     }
 
-    /// Somebody else does something to one of the project's containers.
+    /// Somebody else does something to one of the project's containers, or removes an image.
     pub fn interfere(&mut self) {
+        if self.dice.one_in(6)
+            && let Some(image) = self.world.observed.images.values_mut().next()
+        {
+            *image = None;
+            self.trace.push("interference with an image\n".into());
+        }
         let ours = self.world.observed.containers.values().filter(|c| c.project == self.project.name && !c.oneoff);
         let ids: Vec<ContainerId> = ours.map(|c| c.id.clone()).collect();
         if ids.is_empty() {

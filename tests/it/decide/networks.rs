@@ -57,15 +57,16 @@ fn an_external_network_that_is_missing_is_waited_for() {
 
 #[test]
 fn an_external_volume_that_is_missing_is_waited_for() {
-    let mut scene = Scene::of("{services: {web: {image: 'web:1', volumes: ['d:/d']}}, volumes: {d: {external: true}}}")
-        .with_networks();
+    let mut scene =
+        Scene::of("{services: {web: {image: 'web:1', volumes: ['data:/d']}}, volumes: {data: {external: true}}}")
+            .with_networks();
     expect![[r#"
-        waits for external volume d, which does not exist
+        waits for external volume data, which does not exist
         [waiting]
         [web: waiting for its image, networks and volumes]
     "#]]
     .assert_eq(&scene.report());
-    scene.world.put_volume("d", None);
+    scene.world.put_volume("data", None);
     expect![[r#"
         1. create web/1 as shop-web-1: it is not there
         2. start web/1 (c00000000002): what it waited for is ready

@@ -15,15 +15,26 @@ pub struct Recipe {
     pub restart: usize,
     pub replicas: u32,
     pub command: u8,
+    pub supply: usize,
     pub dependencies: Vec<(usize, bool, bool)>,
 }
 
 pub const RESTARTS: [&str; 6] = ["", "'no'", "on-failure", "'on-failure:2'", "always", "unless-stopped"];
 
+/// How a service comes by its image.
+const SUPPLIES: [&str; 6] = [
+    "",
+    "",
+    "    pull_policy: always\n",
+    "    build: .\n",
+    "    build: .\n    pull_policy: always\n",
+    "    build: .\n    pull_policy: build\n",
+];
+
 fn recipe() -> impl Strategy<Value = Recipe> {
     let dependency = (0..6usize, any::<bool>(), prop::bool::weighted(0.8));
-    (any::<[bool; 4]>(), 0..RESTARTS.len(), 0..4u32, 0..3u8, vec(dependency, 0..3)).prop_map(
-        |([job, check, volume, two_networks], restart, replicas, command, dependencies)| Recipe {
+    (any::<[bool; 4]>(), 0..RESTARTS.len(), 0..4u32, 0..3u8, 0..SUPPLIES.len(), vec(dependency, 0..3)).prop_map(
+        |([job, check, volume, two_networks], restart, replicas, command, supply, dependencies)| Recipe {
             job: job && check,
             check: check && !job,
             volume,
@@ -32,6 +43,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             restart: if job && check { restart % 4 } else { restart },
             replicas,
             command,
+            supply,
             dependencies,
         },
     )
@@ -76,6 +88,7 @@ pub fn manifest(recipes: &[Recipe]) -> String {
     for (at, recipe) in recipes.iter().enumerate() {
         write!(text, "  s{at}:\n    image: 'i:{}'\n    command: run {}\n", at % 2, recipe.command).unwrap();
         writeln!(text, "    scale: {}", recipe.replicas).unwrap();
+        text.push_str(SUPPLIES[recipe.supply]);
         if recipe.job {
             text.push_str("    x-evenkeel: {type: job}\n");
         }

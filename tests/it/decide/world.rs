@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use evenkeel::decide::Action;
+use evenkeel::decide::{Action, sharing};
 use evenkeel::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use evenkeel::model::{ContainerId, ImageId, NetworkId, Project, ServiceName, Timestamp};
 
@@ -49,7 +49,7 @@ impl World {
             number,
             oneoff: false,
             created: self.now,
-            config_hash: Some(wanted.config_hash.clone()),
+            config_hash: sharing::resolve(project, &self.observed).services[&wanted.name].label_hash(),
             image: self.image(&wanted.image),
             instance: None,
             depends_on: wanted.depends_on.keys().cloned().collect(),
@@ -141,7 +141,7 @@ impl World {
             Action::RemoveVolume { name } => {
                 self.observed.volumes.remove(name);
             }
-            Action::PullImage { image } => {
+            Action::BuildImage { image, .. } | Action::PullImage { image } => {
                 self.observed.images.insert(image.clone(), Some(ImageId::trusted(format!("sha256:{image}"))));
             }
             Action::CreateContainer { service, number, name, networks, .. } => {

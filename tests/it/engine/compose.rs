@@ -1,5 +1,6 @@
 //! Beside the real Docker Compose, where `EVENKEEL_TEST_COMPOSE` names its program.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::World;
@@ -11,21 +12,39 @@ services:
 volumes: {data: {}}
 "#;
 
-#[test]
-fn a_project_that_compose_started_is_taken_over_without_doubles_and_handed_back() {
-    let Some(program) = std::env::var_os("EVENKEEL_TEST_COMPOSE") else {
-        println!("skipped: EVENKEEL_TEST_COMPOSE names no docker-compose");
-        return;
-    };
-    let Some(world) = World::new() else { return };
-    let shop = world.project("shop");
-    world.write(&shop, SHOP);
-    let compose = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        command.arg("-f").arg(world.path(&shop)).args(arguments).env("DOCKER_HOST", world.engine.url());
+/// The real program.
+struct Compose(std::ffi::OsString);
+
+impl Compose {
+    fn find() -> Option<Self> {
+        let program = std::env::var_os("EVENKEEL_TEST_COMPOSE");
+        if program.is_none() {
+            println!("skipped: EVENKEEL_TEST_COMPOSE names no docker-compose");
+        }
+        program.map(Self)
+    }
+
+    /// Runs it in a folder, with its files or the given one.
+    #[track_caller]
+    fn run(&self, world: &World, folder: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new(&self.0);
+        command.current_dir(folder).args(arguments).env("DOCKER_HOST", world.engine.url());
         let output = command.output().expect("docker-compose runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+#[test]
+fn a_project_that_compose_started_is_taken_over_without_doubles_and_handed_back() {
+    let Some(program) = Compose::find() else { return };
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    world.write(&shop, SHOP);
+    let path = world.path(&shop).display().to_string();
+    let compose = |arguments: &[&str]| {
+        let all: Vec<&str> = ["-f", &path].iter().chain(arguments).copied().collect();
+        program.run(&world, &world.manifests(), &all)
     };
     compose(&["up", "-d"]);
     let controller = world.run();
@@ -39,4 +58,98 @@ fn a_project_that_compose_started_is_taken_over_without_doubles_and_handed_back(
     drop(controller);
     let listed = compose(&["ps", "--format", "json"]);
     assert!(listed.contains(&format!("{shop}-db-1")) && listed.contains(&format!("{shop}-web-1")), "{listed}");
+}
+
+/// Everything that Compose may take for a change: env files, configs, secrets, volumes, limits, checks, networks, and
+/// containers that share with others.
+const RICH: &str = r#"
+x-common: &common
+  image: IMAGE
+  env_file: [common.env, {path: absent.env, required: false}]
+  logging: {driver: json-file, options: {max-size: 1m}}
+services:
+  db:
+    <<: *common
+    environment: {MODE: "${MODE:-plain}", PRICE: "5$$"}
+    volumes: ["data:/data", "./conf:/etc/conf:ro"]
+    configs: [{source: settings, target: /etc/settings.conf, mode: 0440}, inline]
+    secrets: [password, {source: token, target: api-token}]
+    healthcheck: {test: [CMD, /demo-service, health], interval: 1s, timeout: 2s, retries: 3}
+    deploy: {resources: {limits: {cpus: "0.5", memory: 64M, pids: 50}, reservations: {memory: 16M}}}
+    networks: {back: {aliases: [store]}, front: }
+    label_file: labels.env
+    labels: {tier: data}
+  web:
+    <<: *common
+    command: ["serve"]
+    volumes: [{type: tmpfs, target: /scratch, tmpfs: {size: 1m}}]
+    depends_on: {db: {condition: service_healthy}}
+    ports: ["127.0.0.1::8000"]
+    networks: [front]
+    ulimits: {nofile: {soft: 1000, hard: 2000}}
+    extra_hosts: ["elsewhere=10.0.0.1"]
+    cap_drop: [NET_RAW]
+    stop_grace_period: 2s
+  side: {image: IMAGE, environment: {PORT: "7001"}, network_mode: "service:web", pid: "service:web", volumes_from: ["db:ro"]}
+networks: {front: {labels: {a: b}}, back: {internal: true}}
+volumes: {data: {labels: {keep: "yes"}}}
+configs: {settings: {file: ./settings.conf}, inline: {content: "made of ${MODE:-nothing}"}}
+secrets: {password: {file: ./password}, token: {environment: TOKEN}}
+"#;
+
+/// A folder with the rich project in it.
+fn rich(world: &World, name: &str) -> PathBuf {
+    let folder = world.folder(name);
+    let files = [
+        ("common.env", "A=1\nB=\"$A two\"\n"),
+        (".env", "MODE=from-dotenv\nTOKEN=t0ken\n"),
+        ("labels.env", "from=file\n"),
+        ("settings.conf", "x = 1\n"),
+        ("password", "secret\n"),
+        ("conf/a.conf", "a\n"),
+    ];
+    for (file, text) in files {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::fs::write(folder.join("compose.yaml"), format!("name: {name}\n{}", RICH.replace("IMAGE", world.image)))
+        .unwrap();
+    folder
+}
+
+fn ids(world: &World, project: &str) -> Vec<(String, String)> {
+    world.engine.containers(project).into_iter().map(|c| (c.name, c.id)).collect()
+}
+
+#[test]
+fn what_evenkeel_made_compose_leaves_alone() {
+    let Some(compose) = Compose::find() else { return };
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let folder = rich(&world, &shop);
+    let applied = world.verb(&["apply", folder.to_str().unwrap(), "--wait-healthy"]);
+    assert_eq!(applied.code, Some(0), "{}{}", applied.out, applied.err);
+    let before = ids(&world, &shop);
+    assert_eq!(before.len(), 3);
+    compose.run(&world, &folder, &["up", "-d", "-y"]);
+    assert_eq!(ids(&world, &shop), before, "Compose makes nothing anew");
+    world.expect_nothing_to_do_in(&folder);
+}
+
+#[test]
+fn what_compose_made_evenkeel_leaves_alone() {
+    let Some(compose) = Compose::find() else { return };
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let folder = rich(&world, &shop);
+    compose.run(&world, &folder, &["up", "-d"]);
+    let before = ids(&world, &shop);
+    assert_eq!(before.len(), 3);
+    world.expect_nothing_to_do_in(&folder);
+    let applied = world.verb(&["apply", folder.to_str().unwrap(), "--wait-healthy"]);
+    assert_eq!(applied.code, Some(0), "{}{}", applied.out, applied.err);
+    assert_eq!(ids(&world, &shop), before, "evenkeel makes nothing anew");
+    compose.run(&world, &folder, &["up", "-d", "-y"]);
+    assert_eq!(ids(&world, &shop), before);
 }

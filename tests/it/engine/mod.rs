@@ -1,9 +1,11 @@
 //! The real program against a real Docker Engine, over temporary manifests.
 
 mod apply;
+mod attributes;
 mod backoff;
 mod bad_input;
 mod broken;
+mod build;
 mod by_hand;
 mod compose;
 mod converge;
@@ -16,6 +18,7 @@ mod jobs;
 mod metrics;
 mod operations;
 mod outage;
+mod pull;
 mod removal;
 mod restart_policy;
 mod shutdown;

@@ -48,34 +48,33 @@ fn each_kind_of_mistake_has_its_place() {
     check(
         "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [c]}\n  c: {image: x, depends_on: [a]}\n",
         &expect![[r#"
-            shop.yaml:2:29: error: dependency cycle: a -> b -> c -> a
+            shop.yaml:2:30: error: dependency cycle: a -> b -> c -> a
         "#]],
     );
     check(
         "services:\n  a:\n    image: x\n    depends_on: [a]\n",
         &expect![[r#"
-        shop.yaml:4:17: error: dependency cycle: a -> a
-    "#]],
+            shop.yaml:4:18: error: dependency cycle: a -> a
+        "#]],
     );
     check(
         "services:\n  web:\n    image: a\n    env_file: none.env\n",
         &expect![[r#"
-        shop.yaml:4:15: error: env file: none.env: No such file or directory (os error 2)
-    "#]],
+            shop.yaml:4:15: error: env file none.env: No such file or directory (os error 2)
+        "#]],
     );
     check(
         "services:\n  web:\n    image: [a]\n    ports: 80\n    read_only: maybe\n",
         &expect![[r#"
-        shop.yaml:3:5: error: the service `web` has no image
-        shop.yaml:3:12: error: services.web.image must be text, this is a list
-        shop.yaml:4:12: error: services.web.ports must be a list, this is a number
-        shop.yaml:5:16: error: services.web.read_only must be true or false, this is text
-    "#]],
+            shop.yaml:3:12: error: services.web.image must be text, this is a list
+            shop.yaml:4:12: error: services.web.ports must be a list, this is a number
+            shop.yaml:5:16: error: services.web.read_only must be true or false, this is `maybe`
+        "#]],
     );
     check(
         "services:\n  web:\n    image: a\n    ports: ['80:http']\n    volumes: ['data:/d']\n    networks: [back]\n",
         &expect![[r#"
-            shop.yaml:4:13: error: `80:http`: `http` is no port or range of ports (1 to 65535)
+            shop.yaml:4:13: error: `80:http`: `http` is no port or range of ports (0 to 65535)
             shop.yaml:5:15: error: `web` uses the volume `data`, which is not defined under `volumes`
             shop.yaml:6:16: error: `web` uses the network `back`, which is not defined under `networks`
         "#]],
@@ -83,17 +82,12 @@ fn each_kind_of_mistake_has_its_place() {
     check(
         "services:\n  web:\n    image: a\n    mem_limit: much\n    stop_grace_period: soon\n    cpus: two\n",
         &expect![[r#"
-            shop.yaml:4:16: error: mem_limit: `much` is no size
-            shop.yaml:5:24: error: stop_grace_period: `soon` is no duration
-            shop.yaml:6:11: error: services.web.cpus must be a number, this is text
+            shop.yaml:4:16: error: services.web.mem_limit must be a size, for example 64m, 1.5g or a number of bytes, this is `much`
+            shop.yaml:5:24: error: services.web.stop_grace_period must be a duration, for example 500ms, 10s or 1m30s, this is `soon`
+            shop.yaml:6:11: error: services.web.cpus must be a number, this is `two`
         "#]],
     );
-    check(
-        "services:\n  web:\n    image: a\n    build: .\n",
-        &expect![[r#"
-        shop.yaml:4:5: error: `services.web.build` is not supported by this version of evenkeel
-    "#]],
-    );
+    check("services:\n  web:\n    image: a\n    build: .\n", &expect![""]);
     check(
         "services:\n  web:\n    image: ${IMAGE:?which one}\n    command: ${BAD\n",
         &expect![[r#"
@@ -110,22 +104,16 @@ fn each_kind_of_mistake_has_its_place() {
     check(
         "services:\n  web:\n",
         &expect![[r#"
-        shop.yaml:2:3: error: the service `web` says nothing
-        shop.yaml:2:6: error: the service `web` has no image
-    "#]],
+            shop.yaml:2:6: error: services.web must be a mapping, this is nothing
+        "#]],
     );
     check(
         "services: {}\n",
         &expect![[r#"
-        shop.yaml:1:1: error: there are no services
-    "#]],
+            shop.yaml:1:1: error: there are no services
+        "#]],
     );
-    check(
-        "name: Shop\nservices: {a: {image: x}}\n",
-        &expect![[r#"
-        shop.yaml:1:7: error: `Shop` is no project name: use lower-case letters, digits, `-` and `_`, beginning with a letter or digit
-    "#]],
-    );
+    check("name: Shop\nservices: {a: {image: x}}\n", &expect![""]);
     check(
         "services: {a: {image: x, x-evenkeel: {criticl: true}}}\nx-evenkeel: {depends_on: other}\n",
         &expect![[r#"
@@ -142,7 +130,7 @@ fn each_kind_of_mistake_has_its_place() {
     check(
         "services:\n  web:\n    image: a\n    depends_on:\n      db: {condition: healthy}\n  db: {image: b}\n",
         &expect![[r#"
-            shop.yaml:5:23: error: services.web.depends_on.db.condition must be `service_started` or `service_healthy` or `service_completed_successfully`
+            shop.yaml:5:23: error: services.web.depends_on.db.condition must be `service_started`, `service_healthy` or `service_completed_successfully`
         "#]],
     );
 }
@@ -168,9 +156,9 @@ fn a_list_at_the_top_of_services_is_refused() {
     check(
         "services: [a]\n",
         &expect![[r#"
-        shop.yaml:1:1: error: there are no services
-        shop.yaml:1:11: error: services must be a mapping, this is a list
-    "#]],
+            shop.yaml:1:1: error: there are no services
+            shop.yaml:1:11: error: services must be a mapping, this is a list
+        "#]],
     );
 }
 
@@ -193,14 +181,14 @@ fn all_mistakes_of_all_files_are_reported_together() {
     let folder = load(&ALL, &[]);
     expect![[r#"
         broken.yaml:2:2: error: not valid YAML: tabs disallowed within this context (block indentation)
-        cycle.yaml:1:38: error: dependency cycle: a -> b -> a
+        cycle.yaml:1:39: error: dependency cycle: a -> b -> a
         group/one.yaml:1:7: error: the project name `twin` is used by another manifest too
         group/two.yaml:2:7: error: the project name `twin` is used by another manifest too
         several.yaml:4:5: error: unknown key `services.web.prots`
-        several.yaml:5:16: error: env file: missing.env: No such file or directory (os error 2)
+        several.yaml:5:16: error: env file missing.env: No such file or directory (os error 2)
         several.yaml:6:18: error: `web` depends on `nobody`, and there is no such service
         several.yaml:7:11: error: services.web.init must be true or false, this is a list
-        shop/compose.yaml:1:35: error: command: a quote is opened and not closed
+        shop/compose.yaml:1:35: error: services.a.command has a quote or bracket that is opened and not closed
     "#]]
     .assert_eq(&folder.lines());
     let good: Vec<_> = folder.loaded.iter().filter_map(|l| l.project.as_ref()).map(|p| p.name.to_string()).collect();
@@ -222,11 +210,15 @@ fn people_see_the_line_and_a_caret() {
           |
         2 |     web: {image: a}
           |     ^
-        cycle.yaml:1:38: error: dependency cycle: a -> b -> a
-         --> cycle.yaml:1:38
+        cycle.yaml:1:39: error: dependency cycle: a -> b -> a
+         --> cycle.yaml:1:39
           |
         1 | services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}
-          |                                      ^
+          |                                       ^
+         --> cycle.yaml:1:71
+          |
+        1 | services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}
+          |                                                                       - `b` waits for `a`
           = help: take one of these out of `depends_on`
         group/one.yaml:1:7: error: the project name `twin` is used by another manifest too
          --> group/one.yaml:1:7
@@ -248,7 +240,7 @@ fn people_see_the_line_and_a_caret() {
         4 |     prots: ['80']
           |     ^^^^^
           = help: did you mean `ports`?
-        several.yaml:5:16: error: env file: missing.env: No such file or directory (os error 2)
+        several.yaml:5:16: error: env file missing.env: No such file or directory (os error 2)
          --> several.yaml:5:16
           |
         5 |     env_file: [missing.env]
@@ -264,7 +256,7 @@ fn people_see_the_line_and_a_caret() {
           |
         7 |     init: [1]
           |           ^
-        shop/compose.yaml:1:35: error: command: a quote is opened and not closed
+        shop/compose.yaml:1:35: error: services.a.command has a quote or bracket that is opened and not closed
          --> shop/compose.yaml:1:35
           |
         1 | services: {a: {image: x, command: 'a "b'}}
@@ -278,7 +270,7 @@ fn columns_count_characters_and_not_bytes() {
     check(
         "services:\n  web:\n    image: a\n    labels: {ä: ü, ö: [x]}\n",
         &expect![[r#"
-        shop.yaml:4:23: error: services.web.labels.ö must be text or a number, this is a list
-    "#]],
+            shop.yaml:4:23: error: services.web.labels.ö must be text, a number or true or false, this is a list
+        "#]],
     );
 }

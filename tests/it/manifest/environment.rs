@@ -110,7 +110,7 @@ fn a_mistake_in_an_env_file_has_its_place_in_that_file() {
     let files =
         [("shop/compose.yaml", "services: {a: {image: x, env_file: bad.env}}"), ("shop/bad.env", "A=1\nB='open\n")];
     expect![[r#"
-        shop/bad.env:2:1: error: the value of `B` begins with ' and never ends
+        shop/bad.env:2:1: error: a quote is opened and not closed: 'open
     "#]]
     .assert_eq(&load(&files, &[]).lines());
 }

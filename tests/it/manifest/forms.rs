@@ -135,7 +135,10 @@ fn limits_are_read_from_either_place() {
         .resources;
     let b = service("services: {a: {image: x, cpus: 0.5, mem_limit: 64m, pids_limit: 9}}").resources;
     assert_eq!(a, b);
-    assert_eq!((a.nano_cpus, a.memory, a.pids), (Some(500_000_000), Some(64 << 20), Some(9)));
+    assert_eq!(
+        (a.nano_cpus, a.memory, a.pids),
+        (Some(500_000_000), Some(evenkeel::model::service::Bytes(64 << 20)), Some(9))
+    );
 }
 
 #[test]

@@ -58,8 +58,8 @@ fn a_mount_replaces_the_one_at_its_target() {
         merged.services["a"].mounts.iter().map(|m| format!("{:?} {} {}", m.source, m.target, m.read_only)).collect();
     expect![[r#"
         [
-            "Volume { key: \"two\", nocopy: false } /d true",
-            "Volume { key: \"one\", nocopy: false } /e false",
+            "Volume { key: \"two\" } /d true",
+            "Volume { key: \"one\" } /e false",
         ]"#]]
     .assert_eq(&format!("{mounts:#?}"));
 }

@@ -175,6 +175,17 @@ impl Engine {
         assert!(matches!(status, 204 | 404 | 409), "removing {id}: {status} {answer}");
     }
 
+    /// Removes the images that a project built for itself.
+    pub fn remove_images(&self, project: &str) {
+        let images = self.call("GET", "/images/json", None);
+        let names =
+            images.as_array().into_iter().flatten().flat_map(|i| i["RepoTags"].as_array().into_iter().flatten());
+        let ours = |name: &&str| name.strip_prefix(project).is_some_and(|rest| rest.starts_with('-'));
+        for name in names.filter_map(serde_json::Value::as_str).filter(ours) {
+            self.try_call("DELETE", &format!("/images/{name}?force=1"), None);
+        }
+    }
+
     /// Removes everything that carries a project's label. Says what the Engine kept.
     pub fn remove_project(&self, project: &str) -> Vec<String> {
         let label = of_project(project);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub use controller::Controller;
 pub use proxy::{Call, Fault, Proxy};
-pub use world::World;
+pub use world::{Verb, World};
 
 /// For whatever takes a few seconds at most, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(40);

@@ -140,9 +140,21 @@ impl World {
     /// The same, with the Engine at `url`.
     #[track_caller]
     pub fn verb_at(&self, url: &str, arguments: &[&str]) -> Verb {
+        self.verb_in(url, &[], arguments)
+    }
+
+    /// The same, with these variables set.
+    #[track_caller]
+    pub fn verb_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Verb {
+        self.verb_in(&self.engine.url(), variables, arguments)
+    }
+
+    #[track_caller]
+    fn verb_in(&self, url: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Verb {
         let folder = |name: &str| self.dir.path().join(name).display().to_string();
         let common = ["--manifests", &folder("manifests"), "--state", &folder("state"), "--engine", url];
         let mut command = evenkeel(self.dir.path());
+        command.envs(variables.iter().copied());
         command.args(arguments).args(common).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         // What it says is little: it fits into the pipes.
@@ -165,6 +177,20 @@ impl World {
         said
     }
 
+    /// A folder of its own for a project's files, outside the manifests directory.
+    pub fn folder(&self, project: &str) -> PathBuf {
+        let folder = self.dir.path().join(project);
+        fs::create_dir_all(&folder).expect("a folder for the project");
+        folder
+    }
+
+    /// Whether a look at one manifest finds nothing to do.
+    #[track_caller]
+    pub fn expect_nothing_to_do_in(&self, manifest: &Path) {
+        let plan = self.verb(&["plan", &manifest.display().to_string()]);
+        assert_eq!(plan.code, Some(0), "the plan is not empty: {}{}", plan.out, plan.err);
+    }
+
     /// Whether a second look finds nothing to do.
     #[track_caller]
     pub fn expect_nothing_to_do(&self) {
@@ -181,6 +207,7 @@ impl Drop for World {
                 // Engine 20.10 at times miscounts the endpoints of a network, and keeps an empty one.
                 eprintln!("note: the Engine keeps {}", kept.join(", "));
             }
+            self.engine.remove_images(project);
         }
     }
 }

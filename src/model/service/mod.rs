@@ -1,13 +1,25 @@
 //! A service as its manifest wants it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod deploy;
+mod extras;
+mod mount;
+mod network;
+mod resources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ProjectName, ServiceName};
+pub use deploy::{Deploy, Placement, Quota, SwarmRestart, UpdateConfig};
+pub use extras::{Build, CredentialSpec, Develop, Hook, ModelUse, Provider, WatchRule};
+pub use mount::{FileReference, Mount, MountSource, Recursive, VolumeOptions, VolumesFrom, VolumesSource};
+pub use network::{Attachment, ExternalLink, Link, NamespaceMode, Port};
+pub use resources::{Blkio, Bytes, Device, DeviceRate, DeviceRequest, Resources, Ulimit};
+
+use super::{ContainerId, ProjectName, ServiceName, hash};
 
 /// One service, every attribute resolved. `None` and empty mean "not written".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,8 +27,15 @@ use super::{ProjectName, ServiceName};
 pub struct Service {
     /// Its name.
     pub name: ServiceName,
-    /// SHA-256 of its configuration, as Compose computes it.
+    /// SHA-256 of its configuration, as Compose computes it. For a service that shares with others' containers this
+    /// tells one configuration from another; what stands on its containers is [`Service::label_hash`].
     pub config_hash: String,
+    /// Where the configuration holds the ids of others' containers: what is hashed, with a mark for each id, see
+    /// [`Service::mark`].
+    pub hash_template: Option<String>,
+    /// The containers it shares with, as far as they are there. Not part of the configuration.
+    #[serde(skip)]
+    pub peers: BTreeMap<ServiceName, ContainerId>,
     /// The image's reference.
     pub image: String,
     /// When the image is fetched.
@@ -57,10 +76,18 @@ pub struct Service {
     pub tmpfs: BTreeMap<String, String>,
     /// Networks by key, the one with the highest priority first.
     pub networks: IndexMap<String, Attachment>,
-    /// `host`, `none`, `bridge`: instead of networks.
-    pub network_mode: Option<String>,
-    /// Limits.
+    /// Whose network namespace: instead of networks.
+    pub network_mode: Option<NamespaceMode>,
+    /// A hardware address for the network with the highest priority.
+    pub mac_address: Option<String>,
+    /// Services whose containers it knows by further names.
+    pub links: Vec<Link>,
+    /// The same for anybody's containers.
+    pub external_links: Vec<ExternalLink>,
+    /// Limits, reservations and devices.
     pub resources: Resources,
+    /// `deploy` as written. What of it is in force is in `replicas`, `resources` and `restart`.
+    pub deploy: Option<Deploy>,
     /// The signal that asks the process to end.
     pub stop_signal: Option<String>,
     /// How long it may take. The Engine's default is 10 s.
@@ -89,14 +116,65 @@ pub struct Service {
     pub dns_opt: Vec<String>,
     /// Kernel parameters.
     pub sysctls: BTreeMap<String, String>,
-    /// `name: (soft, hard)`.
-    pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// Limits of processes, by name.
+    pub ulimits: BTreeMap<String, Ulimit>,
     /// The log driver and its options.
     pub logging: Option<Logging>,
-    /// `label=…`, `seccomp=…`, `no-new-privileges`.
+    /// `label=…`, `no-new-privileges`, `seccomp=…` with the profile itself in place of its path.
     pub security_opt: Vec<String>,
+    /// `systempaths=unconfined` among `security_opt`: nothing below `/proc` and `/sys` is hidden or read-only.
+    pub unconfined_paths: bool,
     /// Further groups.
     pub group_add: Vec<String>,
+    /// Configs it gets as files.
+    pub configs: Vec<FileReference>,
+    /// Secrets it gets as files.
+    pub secrets: Vec<FileReference>,
+    /// Volumes of other containers.
+    pub volumes_from: Vec<VolumesFrom>,
+    /// The driver of volumes that are made by a mount.
+    pub volume_driver: Option<String>,
+    /// Options of the storage driver.
+    pub storage_opt: BTreeMap<String, String>,
+    /// Annotations for the runtime; API 1.43 and later.
+    pub annotations: BTreeMap<String, String>,
+    /// Whose IPC namespace.
+    pub ipc: Option<NamespaceMode>,
+    /// Whose PID namespace.
+    pub pid: Option<NamespaceMode>,
+    /// `host`: without the Engine's remapping of users.
+    pub userns_mode: Option<String>,
+    /// `host`: the host's name.
+    pub uts: Option<String>,
+    /// Whose cgroup namespace: `host` or `private`.
+    pub cgroup: Option<String>,
+    /// Windows: `default`, `process` or `hyperv`.
+    pub isolation: Option<String>,
+    /// `OS/ARCH[/VARIANT]` of the image.
+    pub platform: Option<String>,
+    /// The OCI runtime.
+    pub runtime: Option<String>,
+    /// The Engine's socket and the credentials of registries are in the containers. The mount, the variable and the
+    /// config that this stands for are among the others.
+    pub use_api_socket: bool,
+    /// Windows: how it signs in.
+    pub credential_spec: Option<CredentialSpec>,
+    /// How its image is made.
+    pub build: Option<Build>,
+    /// What `docker compose watch` does.
+    pub develop: Option<Develop>,
+    /// Whether `docker compose up` shows its output; `None`: it does.
+    pub attach: Option<bool>,
+    /// A program in place of containers.
+    pub provider: Option<Provider>,
+    /// Models it uses, by key.
+    pub models: BTreeMap<String, ModelUse>,
+    /// Run in a container after its start, one after the other.
+    pub post_start: Vec<Hook>,
+    /// Run in a container before it is stopped, one after the other.
+    pub pre_stop: Vec<Hook>,
+    /// Profiles that enable it; empty: always.
+    pub profiles: Vec<String>,
     /// `x-evenkeel` of the service.
     pub extension: ServiceExtension,
 }
@@ -111,11 +189,19 @@ impl Default for ServiceName {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullPolicy {
-    /// Fetched where it is not there.
+    /// Not written: built where there is a `build`, else fetched, where it is not there.
     #[default]
+    Unwritten,
+    /// Fetched where it is not there.
     Missing,
-    /// Must be there.
+    /// Never fetched.
     Never,
+    /// Fetched anew before a container is made, once for each configuration.
+    Always,
+    /// Built anew, once for each configuration.
+    Build,
+    /// Fetched anew when the last time is so long ago: `daily`, `weekly`, `every_…`.
+    Every(Duration),
 }
 
 /// One entry of `depends_on`.
@@ -130,7 +216,7 @@ pub struct Dependency {
 }
 
 /// `depends_on.condition`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Condition {
     /// It runs.
     #[serde(rename = "service_started")]
@@ -195,95 +281,6 @@ pub enum RestartPolicy {
     },
 }
 
-/// One entry of `ports`: single ports, ranges were spread out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Port {
-    /// The container's port.
-    pub target: u16,
-    /// `tcp`, `udp` or `sctp`.
-    pub protocol: String,
-    /// The host's port or range; `None`: the Engine picks one.
-    pub published: Option<String>,
-    /// The host's address.
-    pub host_ip: Option<String>,
-}
-
-/// One entry of `volumes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
-    /// The path in the container.
-    pub target: String,
-    /// Where it comes from.
-    pub source: MountSource,
-    /// May not be written.
-    pub read_only: bool,
-}
-
-/// Where a mount comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MountSource {
-    /// A path of the host.
-    Bind {
-        /// Absolute.
-        path: PathBuf,
-        /// `bind.create_host_path`: a missing path becomes a folder.
-        create: bool,
-        /// `rprivate`, `rshared`, …
-        propagation: Option<String>,
-        /// `z` or `Z`.
-        selinux: Option<String>,
-    },
-    /// A top-level volume, by key.
-    Volume {
-        /// Its key.
-        key: String,
-        /// Do not copy the image's files into an empty volume.
-        nocopy: bool,
-    },
-    /// A volume without a name.
-    Anonymous,
-    /// In memory.
-    Tmpfs {
-        /// Bytes.
-        size: Option<u64>,
-        /// File mode.
-        mode: Option<u32>,
-    },
-}
-
-/// How a service is attached to a network.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Attachment {
-    /// Further names on that network.
-    pub aliases: Vec<String>,
-    /// A fixed address.
-    pub ipv4_address: Option<String>,
-    /// A fixed address.
-    pub ipv6_address: Option<String>,
-    /// The highest is attached first.
-    pub priority: i64,
-}
-
-/// Limits and reservations; bytes and billionths of a CPU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resources {
-    /// `cpus`: billionths of a CPU.
-    pub nano_cpus: Option<i64>,
-    /// `cpu_shares`.
-    pub cpu_shares: Option<i64>,
-    /// `mem_limit`: bytes.
-    pub memory: Option<i64>,
-    /// `mem_reservation`: bytes.
-    pub memory_reservation: Option<i64>,
-    /// `memswap_limit`: bytes; -1: no limit.
-    pub memory_swap: Option<i64>,
-    /// `pids_limit`.
-    pub pids: Option<i64>,
-    /// `shm_size`: bytes.
-    pub shm_size: Option<i64>,
-}
-
 /// `logging`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logging {
@@ -305,11 +302,47 @@ pub struct ServiceExtension {
 }
 
 impl Service {
+    /// What stands in a template for the id of a service's container: nothing that can stand in a manifest.
+    pub fn mark(service: &str) -> String {
+        format!("\u{1}{service}\u{1}")
+    }
+
+    /// The services whose containers it shares namespaces or volumes with.
+    pub fn shares_with(&self) -> BTreeSet<ServiceName> {
+        let modes = [&self.network_mode, &self.ipc, &self.pid].into_iter().flatten();
+        let namespaces = modes.filter_map(|mode| match mode {
+            NamespaceMode::Service(service) => Some(service.clone()),
+            _ => None,
+        });
+        let volumes = self.volumes_from.iter().filter_map(|from| match &from.source {
+            VolumesSource::Service(service) => Some(service.clone()),
+            VolumesSource::Container(_) => None,
+        });
+        namespaces.chain(volumes).collect()
+    }
+
+    /// The hash that Compose writes on its containers; `None`: a container it shares with is not there.
+    pub fn label_hash(&self) -> Option<String> {
+        let Some(template) = &self.hash_template else { return Some(self.config_hash.clone()) };
+        let mut text = template.clone();
+        for service in self.shares_with() {
+            // In JSON the mark is escaped.
+            text = text.replace(&format!("\\u0001{service}\\u0001"), self.peers.get(&service)?.as_str());
+        }
+        Some(super::hash::sha256_hex(text))
+    }
+
     /// `PROJECT-SERVICE-NUMBER`, or `container_name`.
     pub fn container_name(&self, project: &ProjectName, number: u32) -> String {
         match &self.container_name {
             Some(name) => name.clone(),
             None => format!("{project}-{}-{number}", self.name),
         }
+    }
+
+    /// Hash of all that its image may depend on, but for the files it is built from.
+    pub fn build_config(&self) -> String {
+        let build = serde_json::to_string(&self.build).unwrap_or_default();
+        hash::sha256_hex(format!("{}\n{}\n{:?}\n{build}", self.config_hash, self.image, self.platform))
     }
 }

@@ -1,0 +1,267 @@
+//! Building an image with the Engine's own builder.
+
+mod context;
+mod ignore;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::query_parameters::BuildImageOptionsBuilder;
+use futures_util::{Stream, StreamExt};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{DockerEngine, error};
+use crate::engine::{BuildSpec, EngineError};
+use crate::model::service::Build;
+use context::Context;
+
+/// How many lines of the builder's output go into the error.
+const LAST_LINES: usize = 10;
+/// How much of one line.
+const LINE: usize = 400;
+/// How much of the context is read ahead: so many pieces of [`PIECE`] bytes.
+const AHEAD: usize = 8;
+const PIECE: usize = 64 * 1024;
+/// Within so long after a failure the reader of the context knows whether it was its own.
+const READER_ENDS: Duration = Duration::from_secs(1);
+
+/// Sends the context and waits until the image is there under all its names. A context that is an address is fetched by
+/// the Engine.
+pub(super) async fn run(engine: &DockerEngine, spec: &BuildSpec<'_>) -> Result<(), EngineError> {
+    let refused = |message: String| EngineError::Refused { status: 400, message };
+    let build = spec.build;
+    if !Path::new(&build.context).is_absolute() {
+        if build.dockerfile_inline.is_some() {
+            return Err(refused("`dockerfile_inline` needs a context that is a folder".into()));
+        }
+        let dockerfile = build.dockerfile.as_deref().unwrap_or("Dockerfile");
+        return send(engine, query(spec, dockerfile, Some(&build.context)), futures_util::stream::empty()).await;
+    }
+    let (sender, mut receiver) = mpsc::channel(AHEAD);
+    let (opened, context) = tokio::sync::oneshot::channel();
+    let how = build.clone();
+    let reading = tokio::task::spawn_blocking(move || read(&how, opened, sender));
+    let dockerfile = match context.await {
+        Ok(opened) => opened.map_err(refused)?,
+        Err(_) => return Err(refused("the build context cannot be read".into())),
+    };
+    let pieces = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+    let built = send(engine, query(spec, &dockerfile, None), pieces).await;
+    let Err(failure) = built else { return Ok(()) };
+    // Why the context could not be sent says more than that the Engine did not get it.
+    match tokio::time::timeout(READER_ENDS, reading).await {
+        Ok(Ok(Some(reason))) => Err(refused(format!("the build context: {reason}"))),
+        _ => Err(failure),
+    }
+}
+
+/// Reads the context, on a thread of its own: the Dockerfile's name first, then the archive. Says why it could not be read.
+fn read(
+    build: &Build,
+    opened: tokio::sync::oneshot::Sender<Result<String, String>>,
+    sender: mpsc::Sender<io::Result<Vec<u8>>>,
+) -> Option<String> {
+    let context = match Context::open(build) {
+        Ok(context) => context,
+        Err(reason) => {
+            let _ = opened.send(Err(reason));
+            return None;
+        }
+    };
+    if opened.send(Ok(context.dockerfile.clone())).is_err() {
+        return None;
+    }
+    let pieces = io::BufWriter::with_capacity(PIECE, Pieces(&sender));
+    let error = context.write(pieces).err()?;
+    // The Engine hung up: it has its own reason.
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return None;
+    }
+    let reason = error.to_string();
+    let _ = sender.blocking_send(Err(error));
+    Some(reason)
+}
+
+/// Passes on what is written.
+struct Pieces<'a>(&'a mpsc::Sender<io::Result<Vec<u8>>>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(Ok(piece.to_vec())).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn send(
+    engine: &DockerEngine,
+    query: String,
+    context: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
+) -> Result<(), EngineError> {
+    // The client's own options have no word for some of it.
+    let docker = engine.docker.clone().with_request_modifier(move |mut request| {
+        let uri = request.uri().to_string();
+        let path = uri.split('?').next().unwrap_or_default();
+        if let Ok(uri) = format!("{path}?{query}").parse() {
+            *request.uri_mut() = uri;
+        }
+        request
+    });
+    let body = bollard::body_try_stream(context.map(|piece| piece.map(Into::into)));
+    let mut output = docker.build_image(BuildImageOptionsBuilder::new().build(), None, Some(body));
+    let mut last = Last::default();
+    while let Some(info) = output.next().await {
+        let info = info.map_err(|e| last.explain(error(&engine.address, e)))?;
+        if let Some(message) = info.error_detail.and_then(|d| d.message) {
+            return Err(last.explain(EngineError::Refused { status: 400, message }));
+        }
+        last.take(info.stream.as_deref().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// The last lines of the output, which comes in pieces that need not be lines.
+#[derive(Debug, Default)]
+struct Last {
+    lines: VecDeque<String>,
+    open: String,
+}
+
+impl Last {
+    fn take(&mut self, piece: &str) {
+        for part in piece.split_inclusive('\n') {
+            if self.open.len() < LINE {
+                self.open.push_str(part.trim_end_matches(['\n', '\r']));
+            }
+            if part.ends_with('\n') {
+                let line = std::mem::take(&mut self.open);
+                self.keep(&line);
+            }
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        let shown = plain(line);
+        // What is tidied up tells nobody why.
+        if !shown.is_empty() && !shown.starts_with("Removing intermediate container") {
+            self.lines.push_back(shown);
+        }
+        if self.lines.len() > LAST_LINES {
+            self.lines.pop_front();
+        }
+    }
+
+    /// A refusal, with the lines that led to it.
+    fn explain(&mut self, error: EngineError) -> EngineError {
+        let open = std::mem::take(&mut self.open);
+        self.keep(&open);
+        match error {
+            EngineError::Refused { status, message } if !self.lines.is_empty() => {
+                let lines = self.lines.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
+                EngineError::Refused { status, message: format!("{message}; the builder's last lines: {lines}") }
+            }
+            other => other,
+        }
+    }
+}
+
+/// A line without colours and control characters, and of bounded length.
+fn plain(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default();
+    // A colour is `[`, digits and an `m`.
+    let colourless = parts.map(|part| match part.split_once('m') {
+        Some((colour, text)) if colour.starts_with('[') && colour[1..].chars().all(|c| !c.is_alphabetic()) => text,
+        _ => part,
+    });
+    let text: String = std::iter::once(first).chain(colourless).collect();
+    text.chars().filter(|c| !c.is_control()).take(LINE).collect::<String>().trim().to_owned()
+}
+
+/// What the builder is told, as the query of the call.
+fn query(spec: &BuildSpec<'_>, dockerfile: &str, remote: Option<&str>) -> String {
+    let build = spec.build;
+    let mut pairs: Vec<(&str, String)> = vec![
+        // The classic builder; containers of steps go also when a step fails.
+        ("version", "1".into()),
+        ("rm", "1".into()),
+        ("forcerm", "1".into()),
+        ("dockerfile", dockerfile.to_owned()),
+        ("labels", json!(spec.labels).to_string()),
+    ];
+    let names = build.tags.iter().map(String::as_str).chain([spec.image]);
+    pairs.extend(names.map(|name| ("t", name.to_owned())));
+    pairs.extend(build.extra_hosts.iter().map(|host| ("extrahosts", host.replacen('=', ":", 1))));
+    // An argument without a value keeps the Dockerfile's.
+    let arguments: BTreeMap<_, _> = build.args.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))).collect();
+    if !arguments.is_empty() {
+        pairs.push(("buildargs", json!(arguments).to_string()));
+    }
+    if !build.cache_from.is_empty() {
+        pairs.push(("cachefrom", json!(build.cache_from).to_string()));
+    }
+    if !build.ulimits.is_empty() {
+        let limit = |(name, limit): (&String, &crate::model::service::Ulimit)| json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard });
+        pairs.push(("ulimits", build.ulimits.iter().map(limit).collect::<serde_json::Value>().to_string()));
+    }
+    let flags = [("nocache", build.no_cache), ("pull", build.pull)];
+    pairs.extend(flags.into_iter().filter(|(_, set)| *set).map(|(key, _)| (key, "1".to_owned())));
+    let texts = [
+        ("remote", remote),
+        ("target", build.target.as_deref()),
+        ("networkmode", build.network.as_deref()),
+        ("isolation", build.isolation.as_deref()),
+        ("platform", spec.platform),
+    ];
+    pairs.extend(texts.into_iter().filter_map(|(key, text)| Some((key, text?.to_owned()))));
+    pairs.extend(build.shm_size.map(|size| ("shmsize", size.0.to_string())));
+    pairs.iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect::<Vec<_>>().join("&")
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_passed_on_in_the_builders_words() {
+        let build = Build {
+            args: BTreeMap::from([("A".into(), Some("1 &".into())), ("B".into(), None)]),
+            tags: vec!["x:1".into()],
+            target: Some("final".into()),
+            extra_hosts: vec!["db=10.0.0.1".into()],
+            no_cache: true,
+            ..Build::default()
+        };
+        let labels = BTreeMap::new();
+        let spec = BuildSpec { image: "shop-web", build: &build, labels, platform: Some("linux/arm64") };
+        expect_test::expect![[
+            r"version=1&rm=1&forcerm=1&dockerfile=D&labels=%7B%7D&t=x%3A1&t=shop-web&extrahosts=db%3A10.0.0.1&buildargs=%7B%22A%22%3A%221%20%26%22%7D&nocache=1&target=final&platform=linux%2Farm64"
+        ]]
+        .assert_eq(&query(&spec, "D", None));
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_whatever_the_pieces() {
+        let mut last = Last::default();
+        for n in 0..30 {
+            last.take(&format!("line {n}\nli"));
+            last.take("ne and \u{1b}[1;91mhalf\u{1b}[0m\n\n");
+        }
+        last.take("Removing intermediate container 1234\nthe end");
+        let error = last.explain(EngineError::Refused { status: 400, message: "it failed".into() }).to_string();
+        assert!(error.starts_with("it failed; the builder's last lines: line"), "{error}");
+        assert!(error.ends_with("line 29 | line and half | the end"), "{error}");
+        assert_eq!(error.matches(" | ").count(), LAST_LINES - 1);
+    }
+}

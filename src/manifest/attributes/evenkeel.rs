@@ -1,0 +1,114 @@
+//! The keys of `x-evenkeel`: what `extension` reads, and what it only knows of, for the JSON Schema.
+//!
+//! What is not acted on yet is open: editors complete it, and nothing about it is a mistake.
+
+use super::Kind::Omitted;
+use super::{
+    FLAG, Field, INT_OR_TEXT, LIST, Layout, NULL, NUMBER_OR_TEXT, Pattern, Shape, TEXT, TEXT_OR_LIST, field, layout,
+};
+
+/// The top-level `x-evenkeel`.
+pub(in crate::manifest) static PROJECT_EXTENSION: Layout = Layout {
+    extensible: false,
+    ..layout(
+        "x-evenkeel project",
+        &[
+            said("suspend", FLAG),
+            said("depends_on", Shape::List(&Shape::Matches(PROJECT_NAME), false)),
+            said("prune", Shape::OneOf(&[Shape::Object(&PRUNE), NULL])),
+            said("drift", Shape::Any),
+        ],
+    )
+};
+
+/// The `x-evenkeel` of a service.
+pub(in crate::manifest) static SERVICE_EXTENSION: Layout = Layout {
+    extensible: false,
+    ..layout(
+        "x-evenkeel service",
+        &[
+            said("type", TEXT),
+            said("critical", FLAG),
+            said("suspend", FLAG),
+            said("supervise", Shape::Any),
+            said("health", Shape::Object(&HEALTH)),
+            said("recovery", Shape::Object(&RECOVERY)),
+            said("throttle", Shape::Object(&THROTTLE)),
+            said("rollout", Shape::Object(&ROLLOUT)),
+        ],
+    )
+};
+
+const fn said(key: &'static str, shape: Shape) -> Field {
+    field(key, shape, Omitted)
+}
+
+const PROJECT_NAME: Pattern = Pattern {
+    regex: "^[a-z0-9][a-z0-9_-]*$",
+    matches: |text| crate::model::ProjectName::parse(text).is_ok(),
+    wanted: "a project's name",
+};
+
+static PRUNE: Layout = Layout { extensible: false, ..layout("prune", &[said("orphans", FLAG), said("volumes", FLAG)]) };
+
+const fn later(name: &'static str, fields: &'static [Field]) -> Layout {
+    Layout { open: true, ..layout(name, fields) }
+}
+
+static HEALTH: Layout = later(
+    "x-evenkeel health",
+    &[
+        said("http", Shape::Object(&HTTP)),
+        said("tcp", Shape::Object(&TCP)),
+        said("grpc", Shape::Object(&GRPC)),
+        said("exec", TEXT_OR_LIST),
+        said("interval", TEXT),
+        said("timeout", TEXT),
+        said("retries", INT_OR_TEXT),
+        said("expected_latency", TEXT),
+        said("alert_latency", TEXT),
+    ],
+);
+
+static HTTP: Layout = later("http probe", &[said("port", INT_OR_TEXT), said("path", TEXT)]);
+static TCP: Layout = later("tcp probe", &[said("port", INT_OR_TEXT)]);
+static GRPC: Layout = later("grpc probe", &[said("port", INT_OR_TEXT), said("service", TEXT)]);
+
+static RECOVERY: Layout = later(
+    "recovery",
+    &[
+        said("strategy", TEXT),
+        said("max_attempts", INT_OR_TEXT),
+        said("window", TEXT),
+        said("backoff", Shape::Object(&BACKOFF)),
+        said("breaker", Shape::Object(&BREAKER)),
+        said("reset", Shape::Object(&RESET)),
+        said("degraded", Shape::Object(&DEGRADED)),
+        said("cascade", TEXT),
+    ],
+);
+
+static BACKOFF: Layout = later(
+    "backoff",
+    &[said("initial", TEXT), said("factor", NUMBER_OR_TEXT), said("max", TEXT), said("jitter", NUMBER_OR_TEXT)],
+);
+
+static BREAKER: Layout = later("breaker", &[said("cool_down", TEXT)]);
+static RESET: Layout = later("reset", &[said("volumes", LIST)]);
+static DEGRADED: Layout = later("degraded", &[said("stop", LIST)]);
+
+static THROTTLE: Layout = later(
+    "throttle",
+    &[
+        said("priority", INT_OR_TEXT),
+        said("cpu", Shape::Object(&CPU_THROTTLE)),
+        said("memory", Shape::Object(&MEMORY_THROTTLE)),
+    ],
+);
+
+static CPU_THROTTLE: Layout =
+    later("cpu throttle", &[said("above", TEXT), said("for", TEXT), said("to", TEXT), said("release", TEXT)]);
+static MEMORY_THROTTLE: Layout =
+    later("memory throttle", &[said("above", TEXT), said("for", TEXT), said("action", TEXT)]);
+
+static ROLLOUT: Layout = later("rollout", &[said("on_failure", TEXT), said("monitor", TEXT)]);

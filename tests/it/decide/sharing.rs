@@ -1,0 +1,61 @@
+//! Containers that live in another one's namespaces, or use its volumes.
+
+use expect_test::expect;
+
+use super::scene::Scene;
+
+const PAIR: &str = "services:
+  main: {image: 'main:1', environment: {A: '1'}}
+  side: {image: 'side:1', network_mode: 'service:main'}
+";
+
+#[test]
+fn a_container_is_made_once_the_one_it_shares_with_is_there() {
+    let mut scene = Scene::of(PAIR);
+    expect![[r#"
+        1. create network shop_default: it is not there
+        2. create main/1 as shop-main-1: it is not there
+        3. start main/1 (c00000000002): what it waited for is ready
+        3. create side/1 as shop-side-1: it is not there
+        4. start side/1 (c00000000003): what it waited for is ready
+    "#]]
+    .assert_eq(&scene.settle());
+    assert_eq!(scene.text(), "");
+}
+
+#[test]
+fn with_another_container_to_share_with_it_is_made_anew() {
+    let mut scene = Scene::converged(PAIR);
+    scene.change(&PAIR.replace("'1'}", "'2'}"));
+    expect![[r#"
+        1. create main/1 as c00000000002_shop-main-1: its configuration changed from config-1 to config-3
+        2. stop main/1 (c00000000002): its replacement is ready to start
+        2. create side/1 as c00000000003_shop-side-1: its configuration changed from f7ea46fb to 0c923582
+        3. start main/1 (c00000000004): what it waited for is ready
+        4. remove main/1 (c00000000002): its replacement runs
+        4. stop side/1 (c00000000003): its replacement is ready to start
+        5. rename main/1 to shop-main-1: its replacement runs
+        5. start side/1 (c00000000005): what it waited for is ready
+        6. remove side/1 (c00000000003): its replacement runs
+        7. rename side/1 to shop-side-1: its replacement runs
+    "#]]
+    .assert_eq(&scene.settle());
+    assert_eq!(scene.text(), "");
+}
+
+#[test]
+fn volumes_of_a_service_that_shares_itself_are_resolved_along_the_chain() {
+    let chain = format!("{PAIR}  third: {{image: 'third:1', volumes_from: [side], pid: 'service:main'}}\n");
+    let mut scene = Scene::of(&chain);
+    expect![[r#"
+        1. create network shop_default: it is not there
+        2. create main/1 as shop-main-1: it is not there
+        3. start main/1 (c00000000002): what it waited for is ready
+        3. create side/1 as shop-side-1: it is not there
+        4. start side/1 (c00000000003): what it waited for is ready
+        4. create third/1 as shop-third-1: it is not there
+        5. start third/1 (c00000000004): what it waited for is ready
+    "#]]
+    .assert_eq(&scene.settle());
+    assert_eq!(scene.text(), "");
+}
