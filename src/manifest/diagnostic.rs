@@ -151,6 +151,12 @@ impl Report {
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// The file of a path that was taken in.
+    pub fn file_of(&self, path: &Path) -> FileId {
+        let position = self.files.iter().position(|(p, _)| **p == *path).unwrap_or_default();
+        FileId(u32::try_from(position).unwrap_or_default())
+    }
+
     /// The path of a file.
     pub fn path(&self, file: FileId) -> &Path {
         self.files.get(file.0 as usize).map_or(Path::new("?"), |(path, _)| path)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Report};
-use super::document::{Entry, Map, Node, Span, Value};
+use super::document::{Entry, FileId, Map, Node, Span, Value};
 use super::extends::Extended;
 use super::interpolate::{Variables, interpolate};
 use super::paths::Base;
@@ -174,7 +174,13 @@ impl Loader {
         environment.insert("COMPOSE_PROJECT_NAME".into(), called.clone());
         known.clone_from(&name);
         let scope = Scope { folder: &request.working_dir, environment: &environment, including: &[] };
-        let mut tree = self.merged(parsed, &scope)?;
+        let Some(mut tree) = self.merged(parsed, &scope) else {
+            // One file without content does no harm beside others; nothing at all is a mistake.
+            if let Some(first) = request.files.first().filter(|_| !self.report.has_errors()) {
+                self.empty(first, self.report.file_of(first));
+            }
+            return None;
+        };
         normalize::normalize(&mut tree, &called, &environment);
         tree.set("name", Value::Text(called));
         bind::bind(&mut tree, &attributes::FILE, &mut self.report);
@@ -223,13 +229,17 @@ impl Loader {
     pub(super) fn documents(&mut self, path: &Path, text: &Arc<str>) -> Option<Vec<Node>> {
         let file = self.report.add_file(path, Arc::clone(text));
         let documents = parse::parse(text, file, &mut self.report)?;
-        if documents.iter().all(Node::is_null) {
-            let start = Span { file, line: 1, col: 0, len: 1 };
-            self.report.error(start, "empty", "the file is empty").help =
-                Some("a Compose file has at least `services:`".into());
+        if !documents.is_empty() && documents.iter().all(Node::is_null) {
+            self.empty(path, file);
             return Some(Vec::new());
         }
         Some(documents)
+    }
+
+    fn empty(&mut self, path: &Path, file: FileId) {
+        let start = Span { file, line: 1, col: 0, len: 1 };
+        let message = format!("{} is empty", path.file_name().unwrap_or_default().display());
+        self.report.error(start, "empty", message).help = Some("a Compose file has at least `services:`".into());
     }
 
     /// Lays files over each other, with all they include, and resolves their paths.

@@ -140,14 +140,14 @@ fn an_empty_file_has_a_place_too() {
     check(
         "",
         &expect![[r#"
-        shop.yaml:1:1: error: the file is empty
-    "#]],
+            shop.yaml:1:1: error: shop.yaml is empty
+        "#]],
     );
     check(
         "# nothing yet\n",
         &expect![[r#"
-        shop.yaml:1:1: error: the file is empty
-    "#]],
+            shop.yaml:1:1: error: shop.yaml is empty
+        "#]],
     );
 }
 

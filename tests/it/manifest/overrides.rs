@@ -104,3 +104,14 @@ fn a_mistake_in_the_override_stands_there() {
     "#]]
     .assert_eq(&load(&files, &[]).lines());
 }
+
+#[test]
+fn an_override_without_content_does_no_harm() {
+    let folder = super::loading::load(
+        &[("shop/compose.yaml", "services: {a: {image: x}}"), ("shop/compose.override.yaml", "# nothing yet\n")],
+        &[],
+    );
+    assert_eq!(folder.errors(), "");
+    let folder = super::loading::load(&[("shop/compose.yaml", "# nothing\n")], &[]);
+    assert_eq!(folder.errors(), "shop/compose.yaml:1:1: error: compose.yaml is empty\n");
+}
