@@ -1,6 +1,5 @@
 //! `evenkeel schema`: the JSON Schema of a document.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::Ended;
@@ -14,6 +13,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn schema(arguments: &Arguments) -> Ended {
-    std::io::stdout().write_all(arguments.name.text().as_bytes())?;
+    out!("{}", arguments.name.text());
     Ok(ExitCode::SUCCESS)
 }

@@ -69,5 +69,6 @@ pub(super) fn print_diagnostics(diagnostics: &[Diagnostic]) {
 }
 
 fn shorten(path: &Path, here: &Path) -> PathBuf {
-    path.strip_prefix(here).unwrap_or(path).to_owned()
+    // From the root every path would lose its first character.
+    if here == Path::new("/") { path.to_owned() } else { path.strip_prefix(here).unwrap_or(path).to_owned() }
 }

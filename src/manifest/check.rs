@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::attributes::{Keys, Layout, Shape, Type};
+use super::attributes::{Keys, Kind, Layout, Shape, Type};
 use super::diagnostic::{Report, suggestion};
 use super::document::{Node, Value};
 
@@ -120,6 +120,12 @@ pub(super) fn object(node: &Node, layout: &Layout, path: &Path<'_>, report: &mut
     for (key, entry) in node.as_map().into_iter().flatten() {
         let here = Path::Key(path, key);
         match layout.field(key) {
+            Some(field) if matches!(field.kind, Kind::Duration | Kind::DurationOpt) && whole(&entry.node).is_some() => {
+                let number = entry.node.scalar().unwrap_or_default();
+                let message = format!("{here} must be a duration, this is a number without a unit");
+                report.error(entry.node.span, "wrong-type", message).help =
+                    Some(format!("write {number}s for seconds"));
+            }
             Some(field) => check(&entry.node, &field.shape, &here, report),
             None if layout.extensible && key.starts_with("x-") => {}
             None if layout.open => {}

@@ -60,6 +60,16 @@ pub(super) fn resources(tree: &Node, report: &mut Report) {
     }
 }
 
+/// The last line that a value reaches.
+fn last_line(node: &Node) -> u32 {
+    let inner = match &node.value {
+        Value::List(list) => list.iter().map(last_line).max(),
+        Value::Map(map) => map.values().map(|e| last_line(&e.node).max(e.key.line)).max(),
+        _ => None,
+    };
+    inner.unwrap_or(0).max(node.span.line)
+}
+
 fn entries<'n>(tree: &'n Node, section: &str) -> impl Iterator<Item = (&'n String, &'n Entry)> {
     tree.get(section).and_then(Node::as_map).into_iter().flatten()
 }
@@ -107,7 +117,9 @@ impl Checker<'_> {
     fn source(&mut self) {
         let (name, node) = (self.name, self.node);
         let build = node.get("build");
-        if build.is_none() && node.get("image").is_none() && node.get("provider").is_none() {
+        let source = ["image", "build", "provider"].iter().any(|key| node.get(key).is_some());
+        // A mistake in the service may be why: a misspelt key, a base that is not there.
+        if !source && !self.report.has_error_within(self.key, last_line(node)) {
             let message = format!("the service `{name}` has neither `image` nor `build`");
             self.report.error(self.key, "no-image", message).help = Some("add `image:`".into());
         }
@@ -168,7 +180,9 @@ impl Checker<'_> {
                         Some("enable the profile, or write `required: false`".into());
                 }
             } else {
-                let message = format!("`{name}` depends on `{dependency}`, and there is no such service");
+                let how = self.implied_by(dependency);
+                let how = how.map_or_else(|| "depends on".to_owned(), |key| format!("names in `{key}`"));
+                let message = format!("`{name}` {how} `{dependency}`, and there is no such service");
                 let help = suggestion(dependency, self.services.keys().map(String::as_str));
                 self.report.error(entry.key, "undefined-dependency", message).help = help;
             }
@@ -196,6 +210,15 @@ impl Checker<'_> {
         for (model, entry) in entries(node, "models") {
             self.defined("model", "models", model, entry.key, tree);
         }
+    }
+
+    /// The key that makes it depend on another service without saying so.
+    fn implied_by(&self, dependency: &str) -> Option<&'static str> {
+        let names = |text: &str| text.split(':').next() == Some(dependency);
+        let lists = ["links", "volumes_from"].into_iter();
+        let list = lists.clone().find(|key| list(self.node, key).iter().filter_map(Node::as_text).any(names));
+        let modes = ["network_mode", "ipc", "pid", "uts", "cgroup"];
+        list.or_else(|| modes.into_iter().find(|key| text(self.node, key).strip_prefix("service:") == Some(dependency)))
     }
 
     fn defined(&mut self, what: &str, section: &str, name: &str, place: Span, tree: &Node) {

@@ -213,6 +213,13 @@ impl Report {
         })
     }
 
+    /// Whether an error was noted between a place and a later line of its file.
+    pub fn has_error_within(&self, from: Span, to_line: u32) -> bool {
+        let path = self.path(from.file);
+        let within = |d: &Diagnostic| (from.line..=to_line).contains(&d.place.line) && d.place.file == path;
+        self.found.iter().any(|d| d.severity == Severity::Error && within(d))
+    }
+
     /// What was found, in the order of the places, each once.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         self.found.sort_by(|a, b| {

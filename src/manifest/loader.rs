@@ -50,10 +50,12 @@ impl Request {
 
     /// A manifest that was found.
     pub fn of(found: &Found) -> Self {
-        let folder = found.working_dir();
+        let absolute = |path: &Path| source::clean(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        let files: Vec<PathBuf> = found.files.iter().map(|f| absolute(f)).collect();
+        let working_dir = files.first().and_then(|f| f.parent()).unwrap_or(Path::new("/")).to_owned();
         Self {
-            files: found.files.clone(),
-            working_dir: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            files,
+            working_dir,
             naming: Naming::Manifest(found.clone()),
             resolve_environment: true,
             ..Self::default()
@@ -176,11 +178,12 @@ impl Loader {
         let scope = Scope { folder: &request.working_dir, environment: &environment, including: &[] };
         let Some(mut tree) = self.merged(parsed, &scope) else {
             // One file without content does no harm beside others; nothing at all is a mistake.
-            if let Some(first) = request.files.first().filter(|_| !self.report.has_errors()) {
-                self.empty(first, self.report.file_of(first));
-            }
+            self.nothing(request);
             return None;
         };
+        if tree.as_map().is_some_and(Map::is_empty) {
+            self.nothing(request);
+        }
         normalize::normalize(&mut tree, &called, &environment);
         tree.set("name", Value::Text(called));
         bind::bind(&mut tree, &attributes::FILE, &mut self.report);
@@ -234,6 +237,13 @@ impl Loader {
             return Some(Vec::new());
         }
         Some(documents)
+    }
+
+    /// Nothing is said at all.
+    fn nothing(&mut self, request: &Request) {
+        if let Some(first) = request.files.first().filter(|_| !self.report.has_errors()) {
+            self.empty(first, self.report.file_of(first));
+        }
     }
 
     fn empty(&mut self, path: &Path, file: FileId) {

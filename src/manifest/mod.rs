@@ -121,7 +121,7 @@ fn leave_out_parts(all: Vec<Arc<Loaded>>) -> Vec<Arc<Loaded>> {
             }
             let mut held = (*loaded).clone();
             let message = format!("is part of {}, which does not load", owner.display());
-            held.diagnostics.push(Diagnostic::file(&held.path, "part-of-invalid", message));
+            held.diagnostics = vec![Diagnostic::file(&held.path, "part-of-invalid", message)];
             held.project = None;
             held.inputs = vec![Stamp::never()];
             Some(Arc::new(held))
@@ -181,7 +181,7 @@ pub fn load(found: Found, environment: &Variables) -> Loaded {
     let request = Request::of(&found);
     let (name, model) = loader.load(&request, environment);
     let project = model.map(|model| {
-        if model.is_empty() {
+        if model.is_empty() && !loader.report.has_errors() {
             // Compose takes it; here everything of the project would be removed.
             loader.report.error(model.tree.span, "no-services", "there are no services").help =
                 Some("add `services:` with at least one, or remove the manifest".into());

@@ -139,7 +139,7 @@ const CONTAINER_NAME: Pattern = Pattern {
         let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
         text.as_bytes().windows(2).any(|w| w[0].is_ascii_alphanumeric() && word(w[1]))
     },
-    wanted: "at least two letters or digits (then also `_`, `.` and `-`)",
+    wanted: "letters, digits, `_`, `.` and `-`, at least two of them",
 };
 
 const PULL_POLICY: Pattern = Pattern {

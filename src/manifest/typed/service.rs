@@ -123,6 +123,9 @@ fn replicas(service: &Node, report: &mut Report) -> u32 {
     let Some(node) = scale.or_else(|| service.get("deploy").and_then(|d| d.get("replicas"))) else { return 1 };
     let number = node.scalar().and_then(|n| n.parse().ok()).filter(|n: &u32| *n <= MAX_REPLICAS);
     number.unwrap_or_else(|| {
+        if report.has_error_at(node.span) {
+            return 1;
+        }
         let message = format!("the number of replicas must be between 0 and {MAX_REPLICAS}");
         report.error(node.span, "wrong-value", message);
         1
@@ -148,7 +151,9 @@ fn pull_policy(service: &Node, report: &mut Report) -> PullPolicy {
     policy.unwrap_or_else(|| {
         let message = "pull_policy must be `always`, `never`, `missing`, `if_not_present`, `build`, `daily`, `weekly` \
                        or `every_` and a duration";
-        report.error(node.span, "wrong-value", message);
+        if !report.has_error_at(node.span) {
+            report.error(node.span, "wrong-value", message);
+        }
         PullPolicy::Unwritten
     })
 }

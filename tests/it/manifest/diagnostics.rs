@@ -156,7 +156,6 @@ fn a_list_at_the_top_of_services_is_refused() {
     check(
         "services: [a]\n",
         &expect![[r#"
-            shop.yaml:1:1: error: there are no services
             shop.yaml:1:11: error: services must be a mapping, this is a list
         "#]],
     );

@@ -281,3 +281,32 @@ fn what_is_printed_as_yaml_is_read_again_as_the_same() {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+#[test]
+fn however_a_manifest_is_named_it_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("app.yaml"), "services: {a: {image: x, volumes: ['./data:/data']}}\n").unwrap();
+    let render = |path: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        let output = command.args(["render", path]).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let whole = folder.path().join("app.yaml").display().to_string();
+    let text = render("app.yaml");
+    assert!(text.contains(&folder.path().join("data").display().to_string()), "{text}");
+    assert_eq!((render("./app.yaml"), render(&whole), render(".")), (text.clone(), text.clone(), text));
+}
+
+#[test]
+fn nobody_has_to_read_to_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let services: String = (0..2_000).map(|n| format!("  s{n}: {{image: x}}\n")).collect();
+    fs::write(folder.path().join("compose.yaml"), format!("services:\n{services}")).unwrap();
+    for arguments in ["render", "render --hash", "schema manifest"] {
+        let script = format!("{} {arguments} 2>&1 >/dev/full | head -1", env!("CARGO_BIN_EXE_evenkeel"));
+        let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!said.contains("panicked"), "{arguments}: {said}");
+    }
+}

@@ -28,6 +28,7 @@ fn while_the_owner_does_not_load_its_part_is_neither_a_project_nor_gone() {
     assert_eq!(names(&folder), Vec::<String>::new());
     assert_eq!(folder.loaded.len(), 2);
     assert!(folder.lines().contains("db.yaml: error: is part of"), "{}", folder.lines());
+    assert_eq!(folder.diagnostics().count(), 2, "each mistake once: {}", folder.lines());
 }
 
 #[test]
