@@ -179,7 +179,7 @@ fn load(args: &Args) -> Result<Section> {
     let mut section = Section::new("load", &title);
     section.row("load", "ms", &first);
     section.row("load again, nothing changed", "ms", &again);
-    section.target("load, median", first.median(), "<", 1000.0, " ms");
+    section.target("load, median", first.median(), "<", 100.0, " ms");
     section.note("bytes", json!(text.len()));
     Ok(section)
 }
