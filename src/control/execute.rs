@@ -1,4 +1,5 @@
-//! Carrying out one step: at most one mutating call.
+//! Carrying out one step: at most one mutating call, but for a start before which files are put into the container. They
+//! are put there again at each start, so that a crash between the two calls leaves nothing undone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -267,11 +267,7 @@ impl Controller {
             .service()
             .and_then(|s| target.as_ref()?.services.get(s))
             .and_then(|s| self.cache.image(&s.image).cloned().flatten());
-        let (peers, ambiguous) = self.surroundings(name, target.as_deref());
-        let target = target.map(|target| match sharing::resolve(&target, self.cache.observed(name, Some(&target))) {
-            Cow::Borrowed(_) => Arc::clone(&target),
-            Cow::Owned(resolved) => Arc::new(resolved),
-        });
+        let (target, peers, ambiguous) = self.surroundings(name, &step.action, target);
         let instance = self.instance.clone();
         let order = Order { action: step.action.clone(), target, image, instance, peers, ambiguous };
         let (engine, sender, project) = (self.engine.clone(), self.sender.clone(), name.clone());
@@ -283,19 +279,33 @@ impl Controller {
         });
     }
 
-    /// The project's containers by service in the order of their names, and networks whose name is not theirs alone.
-    fn surroundings(&mut self, name: &ProjectName, target: Option<&Project>) -> (Peers, BTreeSet<NetworkId>) {
-        let observed = self.cache.observed(name, target);
+    /// What a container that is made or attached has to know of what is there: the project with the ids of the containers
+    /// that it shares with, the containers it links to in the order of their names, and the networks whose name is not
+    /// theirs alone. Other steps need none of it.
+    fn surroundings(
+        &mut self,
+        name: &ProjectName,
+        action: &Action,
+        target: Option<Arc<Project>>,
+    ) -> (Option<Arc<Project>>, Peers, BTreeSet<NetworkId>) {
         let mut peers = Peers::new();
-        for container in observed.containers.values().filter(|c| !c.oneoff) {
-            if let Some(service) = &container.service {
-                peers.entry(service.clone()).or_default().push((container.name.clone(), container.id.clone()));
+        let makes = matches!(action, Action::CreateContainer { .. } | Action::ConnectNetwork { .. });
+        let service = action.service().filter(|_| makes).and_then(|s| target.as_ref()?.services.get(s));
+        let (Some(project), Some(service)) = (&target, service) else { return (target, peers, BTreeSet::new()) };
+        let observed = self.cache.observed(name, Some(project));
+        for container in observed.containers.values().filter(|c| !c.oneoff && !service.links.is_empty()) {
+            if let Some(of) = container.service.as_ref().filter(|of| service.links.iter().any(|l| l.service == **of)) {
+                peers.entry(of.clone()).or_default().push((container.name.clone(), container.id.clone()));
             }
         }
         peers.values_mut().for_each(|containers| containers.sort());
         let twice = |name: &str| observed.networks.values().filter(|n| n.name == name).count() > 1;
         let ambiguous = observed.networks.values().filter(|n| twice(&n.name)).map(|n| n.id.clone()).collect();
-        (peers, ambiguous)
+        let resolved = match sharing::resolve(project, observed) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(resolved) => Some(Arc::new(resolved)),
+        };
+        (resolved.or(target), peers, ambiguous)
     }
 
     pub(super) fn on_outcome(&mut self, outcome: Outcome) {

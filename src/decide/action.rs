@@ -10,7 +10,8 @@ use super::Cause;
 use crate::model::ledger::Subject;
 use crate::model::{ContainerId, NetworkId, Project, Service, ServiceName};
 
-/// One thing to do, and why. Carrying it out is at most one mutating call.
+/// One thing to do, and why. Carrying it out is at most one mutating call; a start puts secrets and configs that no file
+/// of the host holds into the container before it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Step {
     /// What to do.

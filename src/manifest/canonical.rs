@@ -69,8 +69,8 @@ fn service(node: &mut Node, report: &mut Report) {
         for key in ["provenance", "sbom"] {
             with(n, key, |n| n.value = Value::Text(go_sprint(n)));
         }
-        with(n, "additional_contexts", |n| key_values(n, report));
-        with(n, "ssh", |n| ssh(n, report));
+        with(n, "additional_contexts", |n| key_values(n, &[], "of the form KEY=VALUE", report));
+        with(n, "ssh", |n| key_values(n, &["default"], "`default` or ID=PATH", report));
     });
     if let Some(watch) = node.get_mut("develop").and_then(|n| n.get_mut("watch")) {
         for entry in watch.as_list_mut().into_iter().flatten() {
@@ -202,7 +202,8 @@ fn ports(node: &mut Node, report: &mut Report) {
     *list = all;
 }
 
-fn key_values(node: &mut Node, report: &mut Report) {
+/// A list of `key=value` becomes a mapping. `bare`: what may stand in it without a value; `wanted`: how to say what may.
+fn key_values(node: &mut Node, bare: &[&str], wanted: &str, report: &mut Report) {
     let Value::List(list) = &node.value else { return };
     let mut map = Map::default();
     for entry in list {
@@ -211,29 +212,11 @@ fn key_values(node: &mut Node, report: &mut Report) {
             Some((key, value)) => {
                 map.insert(key.to_owned(), Entry { key: entry.span, node: Node::text(value, entry.span) });
             }
-            None => {
-                report.error(entry.span, "wrong-value", format!("`{text}` is not of the form KEY=VALUE"));
-            }
-        }
-    }
-    node.value = Value::Map(map);
-}
-
-fn ssh(node: &mut Node, report: &mut Report) {
-    let Value::List(list) = &node.value else { return };
-    let mut map = Map::default();
-    for entry in list {
-        let Some(text) = entry.as_text() else { continue };
-        match text.split_once('=') {
-            Some((key, value)) => {
-                map.insert(key.to_owned(), Entry { key: entry.span, node: Node::text(value, entry.span) });
-            }
-            None if text == "default" => {
+            None if bare.contains(&text) => {
                 map.insert(text.to_owned(), null(entry.span));
             }
             None => {
-                let message = format!("`{text}` is neither `default` nor ID=PATH");
-                report.error(entry.span, "wrong-value", message);
+                report.error(entry.span, "wrong-value", format!("`{text}` is not {wanted}"));
             }
         }
     }

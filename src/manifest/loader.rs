@@ -454,14 +454,12 @@ fn profiles(request: &Request, environment: &Variables) -> Vec<String> {
 
 /// Takes out the services whose profiles are not enabled.
 fn disable(tree: &mut Node, profiles: &[String]) -> Map {
-    let mut disabled = Map::default();
-    let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else { return disabled };
+    let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else { return Map::default() };
     let on = |node: &Node| {
         let own = node.get("profiles").and_then(Node::as_list).unwrap_or_default();
         own.is_empty() || profiles.iter().any(|p| p == "*" || own.iter().filter_map(Node::as_text).any(|own| own == p))
     };
-    let (enabled, off) = std::mem::take(services).into_iter().partition(|(_, entry)| on(&entry.node));
+    let (enabled, disabled) = std::mem::take(services).into_iter().partition(|(_, entry)| on(&entry.node));
     *services = enabled;
-    disabled.extend::<Map>(off);
     disabled
 }

@@ -168,8 +168,8 @@ fn refuse_doubles(all: Vec<Arc<Loaded>>) -> Vec<Arc<Loaded>> {
 fn name_place(loaded: &Loaded) -> Option<diagnostic::Place> {
     let path = loaded.found.files.first()?;
     let mut report = Report::default();
-    let file = report.add_file(path, source::read(path).ok()?);
     let text = source::read(path).ok()?;
+    let file = report.add_file(path, Arc::clone(&text));
     let documents = parse::parse(&text, file, &mut report)?;
     let span = documents.first()?.as_map()?.get("name")?.node.span;
     Some(report.place(span))
@@ -186,9 +186,9 @@ pub fn load(found: Found, environment: &Variables) -> Loaded {
             loader.report.error(model.tree.span, "no-services", "there are no services").help =
                 Some("add `services:` with at least one, or remove the manifest".into());
         }
-        let files = request.files.iter().map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone())).collect();
         let revision = revision(&loader.content, &model);
-        let frame = typed::Frame { working_dir: request.working_dir, files, revision, model: &model };
+        let Request { working_dir, files, .. } = request;
+        let frame = typed::Frame { working_dir, files, revision, model: &model };
         typed::project(frame, &mut loader.report)
     });
     let usable = project.filter(|_| !loader.report.has_errors());
