@@ -2,6 +2,7 @@
 //! that they cannot change anything.
 
 pub mod docker;
+pub mod sim;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

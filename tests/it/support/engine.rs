@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use evenkeel::engine::docker::Address;
+use evenkeel::model::Timestamp;
 use serde_json::{Value, json};
 
 use super::http::{Connection, quote};
@@ -141,6 +142,15 @@ impl Engine {
         names(&self.list("/volumes?", &of_project(project)))
     }
 
+    /// The names of volumes that begin so, whoever made them.
+    pub fn volumes_named(&self, prefix: &str) -> Vec<String> {
+        let filter = quote(&json!({ "name": [prefix] }).to_string());
+        let found = self.call("GET", &format!("/volumes?filters={filter}"), None);
+        let mut names = names(found["Volumes"].as_array().map_or(&[], Vec::as_slice));
+        names.retain(|n| n.starts_with(prefix));
+        names
+    }
+
     /// All about a container.
     #[track_caller]
     pub fn inspect(&self, id: &str) -> Value {
@@ -155,6 +165,16 @@ impl Engine {
     /// When a container was started last, in the Engine's words.
     pub fn started(&self, id: &str) -> String {
         self.inspect(id)["State"]["StartedAt"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What its process said since then; the frames of the stream are left in.
+    pub fn logs(&self, id: &str, since: &str) -> String {
+        let at: Timestamp = since.parse().unwrap_or_default();
+        let since = format!("{}.{:09}", at.as_second(), at.subsec_nanosecond());
+        let path = format!("/containers/{id}/logs?stdout=1&stderr=1&since={since}");
+        let mut connection = Connection::open(&self.socket).expect("the Engine's socket");
+        let answer = connection.call("GET", &path, None).expect("an answer of the Engine");
+        String::from_utf8_lossy(&answer.body).into_owned()
     }
 
     pub fn kill(&self, id: &str) {

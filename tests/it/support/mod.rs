@@ -15,8 +15,9 @@ mod proxy;
 use std::time::{Duration, Instant};
 
 pub use controller::Controller;
+pub use engine::Engine;
 pub use proxy::{Call, Fault, Proxy};
-pub use world::{Verb, World};
+pub use world::{Verb, World, evenkeel};
 
 /// For whatever takes a few seconds at most, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(40);

@@ -69,6 +69,11 @@ pub(in crate::engine::docker) fn endpoint(spec: &EndpointSpec<'_>, api: Api) -> 
     })
 }
 
+/// Whether a network is told by its id.
+fn is_id(network: &str) -> bool {
+    network.len() == 64 && network.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// The endpoints to make at once, and the hardware address of the container as a whole, where that API still has one.
 pub(super) fn networking(
     spec: &ContainerSpec<'_>,
@@ -95,6 +100,8 @@ pub(super) fn networking(
         if n == 0 && each_endpoint && settings.mac_address.is_none() {
             settings.mac_address = own.cloned();
         }
+        // Old Engines find the name of an id first and then trip over its double: the id itself keeps them from that.
+        settings.network_id = is_id(network).then(|| network.clone());
         endpoints.insert(network.clone(), settings);
     }
     let config = (!endpoints.is_empty()).then_some(NetworkingConfig { endpoints_config: Some(endpoints) });

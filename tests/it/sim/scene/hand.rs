@@ -1,0 +1,216 @@
+//! What people do to an Engine by hand, to the simulated one and to the real one.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use evenkeel::engine::EngineError;
+use evenkeel::engine::sim::{Blueprint, SimEngine};
+use evenkeel::model::{ContainerId, ImageId, ProjectName, ServiceName};
+use serde_json::{Value, json};
+
+use super::make::Acts;
+use crate::support::{Engine, SOON, wait_until};
+
+pub type Answer = Result<(), EngineError>;
+
+/// What a person does, and what the Engines need to be told apart for.
+pub trait Hand {
+    /// Says what a service's containers will do, where the image does not.
+    fn behave(&self, project: &ProjectName, service: &ServiceName, acts: &Acts);
+    /// Waits until a process that was started listens to signals.
+    fn ready(&self, id: &ContainerId);
+    /// `docker kill --signal`.
+    fn kill(&self, id: &ContainerId, signal: &str) -> Answer;
+    /// `docker rm --force`.
+    fn remove(&self, id: &ContainerId) -> Answer;
+    /// `docker pause`.
+    fn pause(&self, id: &ContainerId) -> Answer;
+    /// Waits until the Engine has heard of a container's being frozen, or of its going on, from its own runtime. What it
+    /// hears after the next call of that kind it takes for news, and tells once more; nothing shows that it has heard.
+    fn heard(&self);
+    /// `docker update --memory --cpus`.
+    fn update(&self, id: &ContainerId, memory: u64, nano_cpus: i64) -> Answer;
+    /// What `docker update` changed: memory and billionths of a CPU.
+    fn limits(&self, id: &ContainerId) -> (u64, i64);
+    /// `docker network disconnect`.
+    fn disconnect(&self, network: &str, id: &ContainerId) -> Answer;
+    /// A container of no project.
+    fn foreign(&self, name: &str, image: &str) -> Result<ContainerId, EngineError>;
+    /// Makes its check fail, or pass again.
+    fn sicken(&self, id: &ContainerId, sick: bool);
+    /// A port of the host that nobody has.
+    fn free_port(&self) -> u16;
+}
+
+/// The simulated Engine's.
+pub struct SimHand(pub SimEngine);
+
+impl SimHand {
+    pub fn new(engine: SimEngine, image: &str) -> Self {
+        engine.with(|world| world.tag_as(image, ImageId::trusted("sha256:demo")));
+        Self(engine)
+    }
+}
+
+impl Hand for SimHand {
+    fn behave(&self, project: &ProjectName, service: &ServiceName, acts: &Acts) {
+        self.0.with(|world| world.script(project, service, acts.script.clone()));
+    }
+
+    fn ready(&self, _: &ContainerId) {}
+
+    fn kill(&self, id: &ContainerId, signal: &str) -> Answer {
+        self.0.with(|world| if signal == "KILL" { world.kill(id) } else { world.terminate(id) })
+    }
+
+    fn remove(&self, id: &ContainerId) -> Answer {
+        self.0.with(|world| world.remove(id, true)).map(|_| ())
+    }
+
+    fn pause(&self, id: &ContainerId) -> Answer {
+        self.0.with(|world| world.pause(id))
+    }
+
+    fn heard(&self) {}
+
+    fn update(&self, id: &ContainerId, memory: u64, nano_cpus: i64) -> Answer {
+        self.0.with(|world| world.update(id, Some(memory), Some(nano_cpus)))
+    }
+
+    fn limits(&self, id: &ContainerId) -> (u64, i64) {
+        self.0.with(|world| {
+            let made_of = world.simulated(id).map(|c| c.made_of.clone()).unwrap_or_default();
+            (made_of.memory.unwrap_or(0), made_of.nano_cpus.unwrap_or(0))
+        })
+    }
+
+    fn disconnect(&self, network: &str, id: &ContainerId) -> Answer {
+        self.0.with(|world| world.disconnect(network, id))
+    }
+
+    fn foreign(&self, name: &str, image: &str) -> Result<ContainerId, EngineError> {
+        let made_of = Blueprint { name: name.to_owned(), image: image.to_owned(), ..Blueprint::default() };
+        self.0.with(|world| world.create(made_of))
+    }
+
+    fn sicken(&self, id: &ContainerId, sick: bool) {
+        self.0.with(|world| world.sicken(id, sick));
+    }
+
+    fn free_port(&self) -> u16 {
+        40_000
+    }
+}
+
+/// The real Engine's: plain calls. What is left is removed at the end, with or without the project's label.
+pub struct RealHand {
+    engine: Engine,
+    project: String,
+    foreign: Mutex<Vec<String>>,
+}
+
+impl RealHand {
+    pub fn new(engine: Engine, project: &str) -> Self {
+        Self { engine, project: project.to_owned(), foreign: Mutex::default() }
+    }
+
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, EngineError> {
+        let (status, answer) = self.engine.try_call(method, path, body);
+        if status < 400 {
+            return Ok(answer);
+        }
+        let message = answer["message"].as_str().unwrap_or_default().trim().to_owned();
+        Err(EngineError::Refused { status, message })
+    }
+}
+
+impl Hand for RealHand {
+    fn behave(&self, _: &ProjectName, _: &ServiceName, _: &Acts) {}
+
+    fn ready(&self, id: &ContainerId) {
+        // Its first words can be older than its start, as the Engine tells that, but not than its last end.
+        let state = self.engine.inspect(id.as_str())["State"].clone();
+        let since = state["FinishedAt"].as_str().unwrap_or_default().to_owned();
+        wait_until(SOON, "a process says that it is there", || {
+            if self.engine.inspect(id.as_str())["State"]["Status"] != "running" {
+                return true;
+            }
+            let said = self.engine.logs(id.as_str(), &since);
+            said.contains("listens on port") || said.contains("works for")
+        });
+    }
+
+    fn kill(&self, id: &ContainerId, signal: &str) -> Answer {
+        self.call("POST", &format!("/containers/{id}/kill?signal={signal}"), None).map(|_| ())
+    }
+
+    fn remove(&self, id: &ContainerId) -> Answer {
+        self.call("DELETE", &format!("/containers/{id}?force=1"), None).map(|_| ())
+    }
+
+    fn pause(&self, id: &ContainerId) -> Answer {
+        self.call("POST", &format!("/containers/{id}/pause"), None).map(|_| ())
+    }
+
+    fn heard(&self) {
+        std::thread::sleep(Duration::from_millis(250));
+    }
+
+    fn update(&self, id: &ContainerId, memory: u64, nano_cpus: i64) -> Answer {
+        let body = json!({ "Memory": memory, "MemorySwap": -1, "NanoCpus": nano_cpus });
+        self.call("POST", &format!("/containers/{id}/update"), Some(&body)).map(|_| ())
+    }
+
+    fn limits(&self, id: &ContainerId) -> (u64, i64) {
+        let host = &self.engine.inspect(id.as_str())["HostConfig"];
+        (host["Memory"].as_u64().unwrap_or(0), host["NanoCpus"].as_i64().unwrap_or(0))
+    }
+
+    fn disconnect(&self, network: &str, id: &ContainerId) -> Answer {
+        let body = json!({ "Container": id.as_str(), "Force": false });
+        self.call("POST", &format!("/networks/{network}/disconnect"), Some(&body)).map(|_| ())
+    }
+
+    fn foreign(&self, name: &str, image: &str) -> Result<ContainerId, EngineError> {
+        let body = json!({ "Image": image, "HostConfig": { "NetworkMode": "none" } });
+        let made = self.call("POST", &format!("/containers/create?name={name}"), Some(&body))?;
+        let id = made["Id"].as_str().unwrap_or_default().to_owned();
+        self.foreign.lock().expect("the list of foreign containers").push(id.clone());
+        Ok(ContainerId::trusted(id))
+    }
+
+    fn sicken(&self, id: &ContainerId, sick: bool) {
+        let networks = self.engine.inspect(id.as_str())["NetworkSettings"]["Networks"].clone();
+        let mut addresses = networks.as_object().into_iter().flatten().filter_map(|(_, n)| n["IPAddress"].as_str());
+        let address: Ipv4Addr = addresses.next().and_then(|a| a.parse().ok()).expect("an address");
+        let body = json!({ "fail": sick }).to_string();
+        let to = SocketAddr::from((address, 8080));
+        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5)).expect("the service answers");
+        let head = format!("POST /control HTTP/1.1\r\nHost: it\r\nConnection: close\r\nContent-Length: {}", body.len());
+        write!(stream, "{head}\r\n\r\n{body}").expect("it is told");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    fn free_port(&self) -> u16 {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        listener.local_addr().expect("its address").port()
+    }
+}
+
+impl Drop for RealHand {
+    fn drop(&mut self) {
+        for id in self.foreign.get_mut().into_iter().flatten() {
+            self.engine.remove(id);
+        }
+        // Volumes that containers brought along.
+        self.engine.remove_project(&self.project);
+        let prefix = format!("{}-", self.project);
+        for name in self.engine.volumes_named(&prefix) {
+            self.engine.try_call("DELETE", &format!("/volumes/{name}"), None);
+        }
+    }
+}
