@@ -12,7 +12,7 @@ use super::Common;
 use crate::control::ledger::Store;
 use crate::control::lock::Lock;
 use crate::control::publish::Observer;
-use crate::control::watch::{WatchOptions, watch};
+use crate::control::watch::{News, WatchOptions, watch};
 use crate::control::{Clock, Controller, Handle, Options, SystemClock};
 use crate::engine::docker::{Address, DockerEngine};
 use crate::engine::{EngineError, EngineRead};
@@ -73,7 +73,6 @@ impl Context {
         WatchOptions {
             root: scope.root.clone(),
             environment: self.environment.clone(),
-            events: self.settings.manifests.watch,
             rescan: self.settings.manifests.rescan.0,
         }
     }
@@ -124,12 +123,12 @@ impl Context {
             address,
         };
         let (readings, asked) = mpsc::unbounded_channel();
-        let (controller, handle) =
-            Controller::new(options, Arc::new(engine), store, Arc::clone(&clock), observer, readings)?;
+        let (controller, handle) = Controller::new(options, Arc::new(engine), store, clock, observer, readings)?;
         let socket = crate::control::socket::serve(&self.state, handle.clone())
             .with_context(|| format!("cannot make the control socket in {}", self.state.display()))?;
         let sink = handle.clone();
-        let watcher = tokio::spawn(watch(self.watch_options(scope), clock, asked, move |r| sink.reading(r)));
+        let news = if self.settings.manifests.watch { News::FileSystem } else { News::None };
+        let watcher = tokio::spawn(watch(self.watch_options(scope), news, asked, move |r| sink.reading(r)));
         let control = tokio::spawn(controller.run());
         Ok(Running { handle, tasks: vec![socket, watcher], control, _lock: lock })
     }

@@ -8,22 +8,23 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::Instant;
 
-use super::observe::Interest;
+use super::interest::Interest;
 use super::publish::{EngineStatus, Notice};
 use super::tracked::Refresh;
 use super::{Answer, Controller, Message};
-use crate::engine::{EngineError, EngineEvent, EngineInfo, EngineRead, Listing};
+use crate::decide::memory;
+use crate::engine::{ContainerEvent, EngineError, EngineEvent, EngineInfo, EngineRead, EventKind, Listing};
 use crate::model::event::{EventType, Severity};
-use crate::model::observed::Container;
+use crate::model::observed::{Container, ContainerState};
 use crate::model::{ContainerId, ImageId, ProjectName, Timestamp};
 
-/// After an inspect that was refused.
+/// After an inspect or a look-up that was refused.
 const INSPECT_RETRY: Duration = Duration::from_millis(250);
 /// Inspects at the same time while everything is looked at.
 const INSPECTS: usize = 8;
 /// After so long a container is looked at again though nothing seems to have changed.
 const INSPECT_AGE: Duration = Duration::from_secs(600);
-/// Containers that are looked at again for their age at one resync.
+/// Containers, and images, that are looked at again for their age at one resync.
 const INSPECTS_A_RESYNC: usize = 20;
 
 /// A fresh look at everything.
@@ -88,7 +89,7 @@ impl Controller {
         let (engine, sender) = (self.engine.clone(), self.sender.clone());
         let since = self.cache.last_event();
         self.update_interest();
-        let projects = self.cache.interest().projects.clone();
+        let projects: BTreeSet<ProjectName> = self.cache.interest().projects().cloned().collect();
         tokio::spawn(async move {
             let result = look(&*engine, since, &projects).await.map(|found| (found, projects));
             let _ = sender.send(Message::Connected(Box::new(result)));
@@ -108,8 +109,10 @@ impl Controller {
         let point = self.cache.point();
         self.cache.listed(point, &connection.listing);
         let now = self.clock.now();
+        // Listed, and gone a moment later: that is to be seen twice.
+        let doubtful = connection.containers.iter().any(|(_, found)| found.is_none());
         for (id, found) in connection.containers {
-            self.cache.inspected(&id, point, found, now);
+            self.cache.inspected(&id, point, found, Instant::now());
         }
         self.listen(connection.since);
         self.engine_status = EngineStatus {
@@ -132,8 +135,9 @@ impl Controller {
                 tracked.ledger.prepared.retain(|id| self.cache.container(id).is_some());
                 tracked.unsaved |= tracked.ledger.prepared.len() != before;
             }
-            tracked.refresh = if seen { Refresh::Fresh } else { Refresh::List(mark) };
-            missed |= !seen;
+            let fresh = seen && !doubtful;
+            tracked.refresh = if fresh { Refresh::Fresh } else { Refresh::List(mark) };
+            missed |= !fresh;
         }
         if missed {
             self.list();
@@ -150,10 +154,7 @@ impl Controller {
     pub(super) fn update_interest(&mut self) {
         let mut interest = Interest::default();
         for tracked in self.projects.values() {
-            interest.projects.insert(tracked.name.clone());
-            let target = tracked.target.as_ref();
-            interest.networks.extend(target.into_iter().flat_map(|p| p.networks.values().map(|n| n.name.clone())));
-            interest.volumes.extend(target.into_iter().flat_map(|p| p.volumes.values().map(|v| v.name.clone())));
+            interest.follow(&tracked.name, tracked.target.as_deref());
         }
         self.cache.set_interest(interest);
     }
@@ -188,6 +189,7 @@ impl Controller {
         self.engine_status.error = Some(reason.to_owned());
         self.inspecting.clear();
         self.inspect_later.clear();
+        self.look_up_later.clear();
         self.retry_at = None;
         self.listing = false;
         self.looking_up.clear();
@@ -208,6 +210,11 @@ impl Controller {
             }
         };
         self.observer.notice(&Notice::EngineEvent);
+        if let EventKind::Container { id, project, action: ContainerEvent::Started } = &event.kind
+            && let Some(tracked) = self.projects.get_mut(project)
+        {
+            tracked.unsaved |= memory::runs_again(&mut tracked.ledger, id, &tracked.in_flight);
+        }
         let reaction = self.cache.event(&event);
         if let Some((id, code)) = reaction.died {
             self.on_died(&id, code);
@@ -224,6 +231,7 @@ impl Controller {
             self.list();
         }
         if reaction.images {
+            self.cache.doubt_images();
             for reference in self.cache.references() {
                 self.look_up(&reference);
             }
@@ -276,7 +284,11 @@ impl Controller {
         let before = self.cache.container(id).map(|c| c.project.clone());
         match result {
             Ok(found) => {
-                let repeat = self.cache.inspected(id, point, found.map(|c| *c), self.clock.now());
+                match &found {
+                    None => self.look_whether_gone(id),
+                    Some(container) => self.look_at_its_image(container),
+                }
+                let repeat = self.cache.inspected(id, point, found.map(|c| *c), Instant::now());
                 if repeat || again {
                     self.inspect(id.clone());
                 }
@@ -295,15 +307,47 @@ impl Controller {
         if !self.inspecting.contains_key(id) {
             self.release_container(id);
         }
-        for tracked in self.projects.values_mut() {
-            if let Refresh::Inspect(waiting) = &mut tracked.refresh
-                && !self.inspecting.contains_key(id)
-                && waiting.remove(id)
-                && waiting.is_empty()
-            {
+        if !self.inspecting.contains_key(id) {
+            self.awaited(id);
+        }
+    }
+
+    /// An inspect came back that projects may wait for.
+    fn awaited(&mut self, id: &ContainerId) {
+        for name in std::mem::take(&mut self.awaiting) {
+            let Some(tracked) = self.projects.get_mut(&name) else { continue };
+            let Refresh::Inspect(waiting) = &mut tracked.refresh else { continue };
+            if waiting.remove(id) && waiting.is_empty() {
                 tracked.refresh = Refresh::Fresh;
-                self.dirty.insert(tracked.name.clone());
+                self.dirty.insert(name);
+            } else {
+                self.awaiting.insert(name);
             }
+        }
+    }
+
+    /// A container that was just made is of another image than its reference is known to mean: an event was lost, and
+    /// what is made from it would be replaced at once, over and over.
+    fn look_at_its_image(&mut self, container: &Container) {
+        let target = self.projects.get(&container.project).and_then(|t| t.target.as_ref());
+        let service = container.service.as_ref().and_then(|s| target?.services.get(s));
+        let Some(reference) = service.map(|s| s.image.clone()) else { return };
+        let known = self.cache.image(&reference).and_then(Option::as_ref);
+        let other = known.is_some_and(|known| *known != container.image);
+        if other && container.state == ContainerState::Created && !self.cache.is_doubtful(&reference) {
+            self.cache.doubt_image(&reference);
+            self.look_up(&reference);
+        }
+    }
+
+    /// An inspect says that a container is gone, and no event told of it: before anything is made in its place a list
+    /// begun after that has to agree.
+    fn look_whether_gone(&mut self, id: &ContainerId) {
+        let Some(project) = self.cache.container(id).map(|c| c.project.clone()) else { return };
+        let mark = self.cache.mark();
+        if let Some(tracked) = self.projects.get_mut(&project) {
+            tracked.refresh = Refresh::List(mark);
+            self.list();
         }
     }
 
@@ -327,12 +371,16 @@ impl Controller {
         }
         match result {
             Ok(listing) => {
-                for id in self.cache.listed(point, &listing) {
+                let listed = self.cache.listed(point, &listing);
+                for id in listed.inspect {
                     self.inspect(id);
                 }
+                self.dirty.extend(listed.dirty);
                 self.release_listed(point);
                 self.refresh_listed(point);
-                self.dirty.extend(self.projects.keys().cloned());
+                if std::mem::take(&mut self.decide_all) {
+                    self.dirty.extend(self.projects.keys().cloned());
+                }
             }
             Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
             Err(error) => {
@@ -363,6 +411,8 @@ impl Controller {
             if let Some(tracked) = self.projects.get_mut(&name) {
                 tracked.refresh = if ids.is_empty() { Refresh::Fresh } else { Refresh::Inspect(ids) };
             }
+            self.awaiting.insert(name.clone());
+            self.dirty.insert(name);
         }
     }
 
@@ -373,18 +423,26 @@ impl Controller {
         }
         self.observer.notice(&Notice::Resync);
         self.resynced = Some(self.clock.now());
+        self.decide_all = true;
         self.list();
-        let old = self.clock.now().checked_sub(INSPECT_AGE).unwrap_or(Timestamp::MIN);
+        let Some(old) = Instant::now().checked_sub(INSPECT_AGE) else { return };
         for id in self.cache.inspected_before(old).into_iter().take(INSPECTS_A_RESYNC) {
             self.inspect(id);
+        }
+        let targets = self.projects.values().filter_map(|t| t.target.as_ref());
+        let used = targets.flat_map(|p| p.services.values()).map(|s| s.image.as_str()).collect();
+        for reference in self.cache.images_before(old, &used).into_iter().take(INSPECTS_A_RESYNC) {
+            self.look_up(&reference);
         }
     }
 
     /// Finds out what an image reference means.
     pub(super) fn look_up(&mut self, reference: &str) {
-        if !self.looking_up.insert(reference.to_owned()) {
+        if let Some(again) = self.looking_up.get_mut(reference) {
+            *again = true;
             return;
         }
+        self.looking_up.insert(reference.to_owned(), false);
         let (engine, sender, reference) = (self.engine.clone(), self.sender.clone(), reference.to_owned());
         let epoch = self.epoch;
         tokio::spawn(async move {
@@ -398,38 +456,32 @@ impl Controller {
         if !self.engine_status.up {
             return;
         }
-        let references: BTreeSet<String> = self
-            .projects
-            .values()
-            .filter_map(|t| t.target.as_ref())
-            .flat_map(|p| p.services.values())
-            .filter(|s| self.cache.image(&s.image).is_none())
-            .map(|s| s.image.clone())
-            .collect();
+        let used = self.cache.interest().images();
+        let references: Vec<String> = used.filter(|i| self.cache.image(i).is_none()).map(str::to_owned).collect();
         for reference in references {
             self.look_up(&reference);
         }
     }
 
     pub(super) fn on_image(&mut self, reference: String, result: Result<Option<ImageId>, EngineError>) {
-        if !self.looking_up.remove(&reference) {
-            return;
-        }
+        let Some(again) = self.looking_up.remove(&reference) else { return };
         match result {
+            // Something happened to it meanwhile.
+            Ok(_) if again => self.look_up(&reference),
             Ok(image) => {
                 self.release_image(&reference);
-                if self.cache.image(&reference) != Some(&image) {
-                    self.cache.set_image(&reference, image);
-                    let uses = |t: &&super::Tracked| {
-                        t.target.iter().flat_map(|p| p.services.values()).any(|s| s.image == reference)
-                    };
-                    self.dirty.extend(self.projects.values().filter(uses).map(|t| t.name.clone()));
+                let news = self.cache.image(&reference) != Some(&image) || self.cache.is_doubtful(&reference);
+                self.cache.set_image(&reference, image);
+                if news {
+                    self.dirty.extend(self.cache.interest().of_image(&reference).cloned());
                 }
             }
             Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
             Err(error) => {
-                self.release_image(&reference);
                 tracing::warn!(%error, image = reference, "cannot look up");
+                // What a step that made an image waits for is this very answer.
+                self.look_up_later.insert(reference);
+                self.retry_at.get_or_insert_with(|| Instant::now() + INSPECT_RETRY);
             }
         }
     }

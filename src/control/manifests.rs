@@ -43,6 +43,8 @@ impl Controller {
         } else {
             self.guard.set(None);
         }
+        // Of what is gone nothing is to be heard any more.
+        self.cache.interest_mut().retain(|name| self.projects.contains_key(name));
         let mut look_again = false;
         for name in ours {
             if !present.contains_key(&name) {
@@ -56,7 +58,6 @@ impl Controller {
             let _ = self.readings.send(Instant::now() + SECOND_LOOK);
         }
         self.reading = Some(reading);
-        self.update_interest();
         self.look_up_targets();
         if self.engine_status.up && self.projects.values().any(|t| matches!(t.refresh, Refresh::List(_))) {
             self.list();
@@ -66,7 +67,8 @@ impl Controller {
     /// Takes in one project's manifest, or that it is not there; says whether a second look is needed.
     fn take_look(&mut self, name: &ProjectName, loaded: Option<Arc<Loaded>>, reading: &Reading) -> bool {
         let mark = self.cache.mark();
-        let tracked = self.projects.entry(name.clone()).or_insert_with(|| {
+        let known = self.projects.contains_key(name);
+        let tracked = self.projects.get_or_insert_with(name, || {
             // Something of it may run already: that is looked at first.
             let mut tracked = Tracked::new(name.clone());
             tracked.refresh = Refresh::List(mark);
@@ -80,6 +82,9 @@ impl Controller {
         };
         let confirmed = tracked.looked(loaded.clone(), reading.at, reading.busy);
         let look_again = tracked.needs_second_look();
+        if !known {
+            self.cache.interest_mut().follow(name, None);
+        }
         if same && !confirmed {
             return look_again;
         }
@@ -96,6 +101,7 @@ impl Controller {
         };
         let new = tracked.target.as_ref().is_none_or(|t| **t != **project);
         tracked.target = Some(Arc::clone(project));
+        self.cache.interest_mut().follow(name, Some(project));
         if tracked.ledger.root != self.options.root || new {
             if !self.options.single || tracked.ledger.root.as_os_str().is_empty() {
                 tracked.ledger.root.clone_from(&self.options.root);

@@ -11,6 +11,7 @@
 mod clock;
 mod execute;
 mod guard;
+pub mod interest;
 pub mod ledger;
 mod link;
 pub mod lock;
@@ -18,6 +19,9 @@ mod manifests;
 pub mod observe;
 pub mod offline;
 mod operations;
+mod places;
+pub mod planted;
+mod projects;
 pub mod publish;
 pub mod socket;
 mod steps;
@@ -37,6 +41,7 @@ pub use clock::{Clock, SystemClock};
 use ledger::{LedgerError, Store};
 use observe::Cache;
 pub use operations::{Operation, Refused, Reply};
+use projects::Projects;
 use publish::{EngineStatus, Notice, Observer, Snapshot};
 use steps::Outcome;
 use tracked::Tracked;
@@ -158,9 +163,15 @@ pub struct Controller {
 
     cache: Cache,
     host: HostLedger,
-    projects: BTreeMap<ProjectName, Tracked>,
+    projects: Projects,
     /// Projects to decide again.
     dirty: BTreeSet<ProjectName>,
+    /// Projects that wait for inspects.
+    awaiting: BTreeSet<ProjectName>,
+    /// Projects some of whose steps found no room.
+    starved: BTreeSet<ProjectName>,
+    /// A step ended since they were last thought of.
+    freed: bool,
     /// Projects whose view is out of date.
     stale_views: BTreeSet<ProjectName>,
     engine_status: EngineStatus,
@@ -173,10 +184,15 @@ pub struct Controller {
     inspecting: BTreeMap<ContainerId, bool>,
     /// Containers whose inspect was refused, and when they are asked about again.
     inspect_later: BTreeSet<ContainerId>,
+    /// References whose look-up failed.
+    look_up_later: BTreeSet<String>,
     retry_at: Option<Instant>,
     listing: bool,
     list_again: bool,
-    looking_up: BTreeSet<String>,
+    /// The next list is one of those after which everything is decided again, whether or not it shows a change.
+    decide_all: bool,
+    /// References being looked up, and whether once more afterwards.
+    looking_up: BTreeMap<String, bool>,
     resync_at: Instant,
     next_start: Instant,
     /// Steps whose calls have not come back.
@@ -214,12 +230,15 @@ impl Controller {
         let (sender, inbox) = mpsc::unbounded_channel();
         let (published, snapshots) = latest::channel(Arc::default());
         let now = Instant::now();
-        let projects: BTreeMap<_, _> =
+        let projects: Projects =
             remembered.into_iter().map(|(name, r)| (name.clone(), Tracked::remembered(name, r))).collect();
         let controller = Self {
             engine_status: EngineStatus { address: options.address.clone(), ..EngineStatus::default() },
             capabilities: Capabilities { api: (1, 41) },
             dirty: BTreeSet::new(),
+            awaiting: BTreeSet::new(),
+            starved: BTreeSet::new(),
+            freed: false,
             stale_views: projects.keys().cloned().collect(),
             projects,
             options,
@@ -239,10 +258,12 @@ impl Controller {
             epoch: 0,
             inspecting: BTreeMap::new(),
             inspect_later: BTreeSet::new(),
+            look_up_later: BTreeSet::new(),
             retry_at: None,
             listing: false,
             list_again: false,
-            looking_up: BTreeSet::new(),
+            decide_all: false,
+            looking_up: BTreeMap::new(),
             resync_at: now,
             next_start: now,
             running: 0,
@@ -316,7 +337,7 @@ impl Controller {
     }
 
     /// When the loop has to look up though nothing arrived.
-    fn next_deadline(&self) -> Instant {
+    fn next_deadline(&mut self) -> Instant {
         // What one project's decision means for another is decided at once.
         if !self.dirty.is_empty() && self.may_decide() {
             return Instant::now();
@@ -328,14 +349,11 @@ impl Controller {
         for at in self.reconnect.due().into_iter().chain(self.retry_at) {
             deadline = deadline.min(at);
         }
-        if self.engine_status.up {
-            let now = self.clock.now();
-            for tracked in self.projects.values() {
-                if let Some(at) = tracked.wake_at {
-                    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-                    deadline = deadline.min(Instant::now() + wait);
-                }
-            }
+        if self.engine_status.up
+            && let Some(at) = self.projects.next_wake()
+        {
+            let wait = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+            deadline = deadline.min(Instant::now() + wait);
         }
         deadline
     }
@@ -343,11 +361,8 @@ impl Controller {
     /// Does what is due.
     fn on_time(&mut self) {
         let now = self.clock.now();
-        for tracked in self.projects.values_mut() {
-            if tracked.wake_at.is_some_and(|at| at <= now) {
-                tracked.wake_at = None;
-                self.dirty.insert(tracked.name.clone());
-            }
+        while let Some(name) = self.projects.wake(now) {
+            self.dirty.insert(name);
         }
         if self.reconnect.due().is_some_and(|at| at <= Instant::now()) {
             self.connect();
@@ -356,6 +371,9 @@ impl Controller {
             self.retry_at = None;
             for id in std::mem::take(&mut self.inspect_later) {
                 self.inspect(id);
+            }
+            for reference in std::mem::take(&mut self.look_up_later) {
+                self.look_up(&reference);
             }
         }
         if self.resync_at <= Instant::now() {
@@ -391,10 +409,11 @@ impl Controller {
         }
     }
 
-    /// Notes or clears something that is wrong with the controller itself; says whether it is new.
+    /// Notes or clears something that is wrong with the controller itself; says whether there was nothing of its kind
+    /// before: one disk that is full is one event, however many files it concerns.
     fn issue(&mut self, kind: &'static str, text: Option<String>) -> bool {
         match text {
-            Some(text) => self.issues.insert(kind, text.clone()).as_ref() != Some(&text),
+            Some(text) => self.issues.insert(kind, text).is_none(),
             None => {
                 self.issues.remove(kind);
                 false

@@ -1,36 +1,32 @@
 //! The cache of what the Engine has. Events patch it first; lists and inspects are checked against events that came after
 //! they were begun.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
+use tokio::time::Instant;
+
+use super::interest::Interest;
+use super::places::Places;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
-use crate::model::{ContainerId, ImageId, NetworkId, Project, ProjectName, Timestamp};
+use crate::model::{ContainerId, ImageId, Project, ProjectName, Timestamp};
 
 /// The cache.
 #[derive(Debug, Default)]
 pub struct Cache {
     projects: BTreeMap<ProjectName, Observed>,
     entries: BTreeMap<ContainerId, Entry>,
-    networks: BTreeMap<NetworkId, Network>,
-    volumes: BTreeMap<String, Volume>,
-    images: BTreeMap<String, Option<ImageId>>,
+    places: Places,
+    /// By reference.
+    images: BTreeMap<String, LookedUp>,
     interest: Interest,
+    /// Projects that something changed for since the last list.
+    changed: BTreeSet<ProjectName>,
     /// Counts what arrives; tells what came before what.
     clock: u64,
     /// The Engine's time of the newest event.
     last_event: Option<Timestamp>,
-}
-
-/// What is looked at: the rest of the Engine is other people's business.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Interest {
-    /// Projects that are known.
-    pub projects: BTreeSet<ProjectName>,
-    /// Names of networks that their manifests use.
-    pub networks: BTreeSet<String>,
-    /// Names of volumes that their manifests use.
-    pub volumes: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -40,10 +36,45 @@ struct Entry {
     project: ProjectName,
     /// When the newest event about it arrived.
     event: u64,
-    /// When its newest inspect arrived, by the caller's time.
-    inspected: Timestamp,
+    /// When its newest inspect arrived.
+    inspected: Instant,
     /// It ran out of memory in this run.
     oom: bool,
+    /// Inspects in a row that told of a time before what events had told.
+    doubts: u8,
+}
+
+/// What the Engine has under a reference.
+#[derive(Debug)]
+struct LookedUp {
+    image: Option<ImageId>,
+    /// When that was looked up.
+    at: Instant,
+    /// Something happened to some image since.
+    doubtful: bool,
+}
+
+/// So often an inspect that is behind the events is not believed: clocks may have been set.
+const DOUBTS: u8 = 3;
+
+/// Whether an inspect tells of a time before what is known by an event: what runs was not just made, what ran out does
+/// not run since before that, and what began did not end before it.
+fn is_behind(known: ContainerState, told: ContainerState) -> bool {
+    match (known, told) {
+        (ContainerState::Running { .. } | ContainerState::Exited { .. }, ContainerState::Created) => true,
+        (ContainerState::Exited { finished, .. }, ContainerState::Running { since }) => since < finished,
+        (ContainerState::Running { since }, ContainerState::Exited { finished, .. }) => finished < since,
+        _ => false,
+    }
+}
+
+/// What a list showed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Containers to look at.
+    pub inspect: BTreeSet<ContainerId>,
+    /// Projects to decide again, for what is there now or is there no more.
+    pub dirty: BTreeSet<ProjectName>,
 }
 
 /// What is to be done about something that arrived.
@@ -88,35 +119,49 @@ impl Cache {
         &self.interest
     }
 
+    /// The same, to be changed.
+    pub fn interest_mut(&mut self) -> &mut Interest {
+        &mut self.interest
+    }
+
     /// Takes in an event.
     pub fn event(&mut self, event: &EngineEvent) -> Reaction {
         self.clock += 1;
         self.last_event = Some(self.last_event.map_or(event.time, |t| t.max(event.time)));
         let list = |list| Reaction { list, ..Reaction::default() };
         match &event.kind {
-            EventKind::Container { project, .. } if !self.interest.projects.contains(project) => Reaction::default(),
+            EventKind::Container { project, .. } if !self.interest.knows(project) => Reaction::default(),
             EventKind::Container { id, project, action } => self.container_event(id, project, action, event.time),
             EventKind::Network { container: Some(id), .. } => {
                 Reaction { inspect: self.entries.contains_key(id).then(|| id.clone()), ..Reaction::default() }
             }
             EventKind::Network { id, name, destroyed, .. } => {
-                let known = self.networks.get(id).and_then(|n| n.project.as_ref());
-                let ours = known.is_some_and(|p| self.interest.projects.contains(p));
-                if *destroyed {
-                    self.networks.remove(id);
+                let known = self.places.network(id).and_then(|n| n.project.as_ref());
+                let ours = known.is_some_and(|p| self.interest.knows(p));
+                if *destroyed && let Some(network) = self.places.remove_network(id) {
+                    self.note_network(&network);
                 }
-                list(ours || self.interest.networks.contains(name))
+                list(ours || self.interest.of_network(name).next().is_some())
             }
             EventKind::Volume { name, destroyed } => {
-                let known = self.volumes.get(name).and_then(|v| v.project.as_ref());
-                let ours = known.is_some_and(|p| self.interest.projects.contains(p));
-                if *destroyed {
-                    self.volumes.remove(name);
+                let known = self.places.volume(name).and_then(|v| v.project.as_ref());
+                let ours = known.is_some_and(|p| self.interest.knows(p));
+                if *destroyed && let Some(volume) = self.places.remove_volume(name) {
+                    self.note_volume(&volume);
                 }
-                list(ours || self.interest.volumes.contains(name))
+                list(ours || self.interest.of_volume(name).next().is_some())
             }
             EventKind::Image => Reaction { images: true, ..Reaction::default() },
         }
+    }
+
+    /// A network changed for its project and for those that use its name.
+    fn note_network(&mut self, network: &Network) {
+        self.changed.extend(network.project.iter().chain(self.interest.of_network(&network.name)).cloned());
+    }
+
+    fn note_volume(&mut self, volume: &Volume) {
+        self.changed.extend(volume.project.iter().chain(self.interest.of_volume(&volume.name)).cloned());
     }
 
     fn container_event(
@@ -134,7 +179,8 @@ impl Cache {
         let clock = self.clock;
         if *action == ContainerEvent::Destroyed {
             self.forget(id);
-            let entry = Entry { project: project.clone(), event: clock, inspected: time, oom: false };
+            let entry =
+                Entry { project: project.clone(), event: clock, inspected: Instant::now(), oom: false, doubts: 0 };
             self.entries.insert(id.clone(), entry);
             return reaction;
         }
@@ -183,18 +229,27 @@ impl Cache {
     }
 
     /// Takes in an inspect that was begun at `point`; says whether it has to be repeated, as an event came meanwhile.
-    pub fn inspected(&mut self, id: &ContainerId, point: u64, found: Option<Container>, now: Timestamp) -> bool {
+    pub fn inspected(&mut self, id: &ContainerId, point: u64, found: Option<Container>, now: Instant) -> bool {
         self.clock += 1;
         let Some(mut container) = found else {
             self.forget(id);
             return false;
         };
         let mut oom = false;
+        let mut doubts = 0;
         if let Some(entry) = self.entries.get(id) {
             if entry.event > point {
                 return true;
             }
             oom = entry.oom;
+            doubts = entry.doubts;
+            let known = self.projects.get(&entry.project).and_then(|o| o.containers.get(id));
+            if doubts < DOUBTS && known.is_some_and(|known| is_behind(known.state, container.state)) {
+                if let Some(entry) = self.entries.get_mut(id) {
+                    entry.doubts += 1;
+                }
+                return true;
+            }
             if let Some(old) = self.projects.get(&entry.project).and_then(|o| o.containers.get(id)) {
                 let same_run = match (old.state, container.state) {
                     (ContainerState::Running { since: a }, ContainerState::Running { since: b }) => {
@@ -211,41 +266,47 @@ impl Cache {
             *seen |= oom;
         }
         let event = self.entries.get(id).map_or(0, |e| e.event);
-        let entry = Entry { project: container.project.clone(), event, inspected: now, oom };
+        let doubts = if doubts < DOUBTS { 0 } else { doubts };
+        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, doubts };
         self.entries.insert(id.clone(), entry);
         self.projects.entry(container.project.clone()).or_default().containers.insert(id.clone(), container);
         false
     }
 
-    /// Takes in lists that were begun at `point`; says which containers have to be looked at.
-    pub fn listed(&mut self, point: u64, listing: &Listing) -> BTreeSet<ContainerId> {
+    /// Takes in lists that were begun at `point`.
+    pub fn listed(&mut self, point: u64, listing: &Listing) -> Listed {
         self.clock += 1;
-        self.networks = listing.networks.iter().map(|n| (n.id.clone(), n.clone())).collect();
-        self.volumes = listing.volumes.iter().map(|v| (v.name.clone(), v.clone())).collect();
-        let there: BTreeMap<_, _> = listing.containers.iter().map(|c| (&c.id, c)).collect();
+        for network in self.places.set_networks(&listing.networks) {
+            self.note_network(&network);
+        }
+        for volume in self.places.set_volumes(&listing.volumes) {
+            self.note_volume(&volume);
+        }
+        // By hash and from one end to the other, as there may be many and most of them are as they were.
+        let mut there: HashMap<_, _, RandomState> = listing.containers.iter().map(|c| (&c.id, c)).collect();
         let gone: Vec<_> = self
             .entries
             .iter()
             .filter(|(id, entry)| entry.event <= point && !there.contains_key(id))
-            .map(|(id, _)| id.clone())
+            .map(|(id, entry)| (id.clone(), entry.project.clone()))
             .collect();
-        for id in gone {
+        for (id, project) in gone {
             self.forget(&id);
+            self.changed.insert(project);
         }
-        there
-            .into_values()
-            .filter(|listed| self.interest.projects.contains(&listed.project))
-            .filter(|listed| match self.container(&listed.id) {
-                // A list can be behind an event: then it is the inspect that tells.
-                Some(known) => known.state.as_str() != listed.state,
-                None => true,
-            })
-            .map(|listed| listed.id.clone())
-            .collect()
+        for known in self.projects.values().flat_map(|o| o.containers.values()) {
+            // A list can be behind an event: then it is the inspect that tells.
+            if there.get(&known.id).is_some_and(|listed| known.state.as_str() == listed.state) {
+                there.remove(&known.id);
+            }
+        }
+        let concern = there.into_values().filter(|listed| self.interest.knows(&listed.project));
+        let inspect = concern.map(|listed| listed.id.clone()).collect();
+        Listed { inspect, dirty: std::mem::take(&mut self.changed) }
     }
 
     /// Containers that were last looked at before this time, the longest ago first.
-    pub fn inspected_before(&self, time: Timestamp) -> Vec<ContainerId> {
+    pub fn inspected_before(&self, time: Instant) -> Vec<ContainerId> {
         let mut old: Vec<_> = self.entries.iter().filter(|(_, e)| e.inspected < time).collect();
         old.sort_by_key(|(_, e)| e.inspected);
         old.into_iter().map(|(id, _)| id.clone()).collect()
@@ -275,12 +336,38 @@ impl Cache {
 
     /// What an image reference means; `None`: not looked up.
     pub fn image(&self, reference: &str) -> Option<&Option<ImageId>> {
-        self.images.get(reference)
+        self.images.get(reference).map(|known| &known.image)
     }
 
     /// Remembers what an image reference means.
     pub fn set_image(&mut self, reference: &str, image: Option<ImageId>) {
-        self.images.insert(reference.to_owned(), image);
+        self.images.insert(reference.to_owned(), LookedUp { image, at: Instant::now(), doubtful: false });
+    }
+
+    /// Forgets references that nobody uses, and says which of the others were last looked up before this time, the
+    /// longest ago first.
+    pub fn images_before(&mut self, time: Instant, used: &BTreeSet<&str>) -> Vec<String> {
+        self.images.retain(|reference, _| used.contains(reference.as_str()));
+        let mut old: Vec<_> = self.images.iter().filter(|(_, known)| known.at < time).collect();
+        old.sort_by_key(|(_, known)| known.at);
+        old.into_iter().map(|(reference, _)| reference.clone()).collect()
+    }
+
+    /// Something happened to some image: until they are looked up again nothing is made from any.
+    pub fn doubt_images(&mut self) {
+        self.images.values_mut().for_each(|known| known.doubtful = true);
+    }
+
+    /// The same of one reference.
+    pub fn doubt_image(&mut self, reference: &str) {
+        if let Some(known) = self.images.get_mut(reference) {
+            known.doubtful = true;
+        }
+    }
+
+    /// Whether something happened since this reference was looked up.
+    pub fn is_doubtful(&self, reference: &str) -> bool {
+        self.images.get(reference).is_some_and(|known| known.doubtful)
     }
 
     /// All references that were looked up.
@@ -307,28 +394,17 @@ impl Cache {
 
     /// Networks, volumes and images that concern a project.
     fn places(&self, name: &ProjectName, target: Option<&Project>) -> Observed {
-        let wanted_networks: BTreeSet<&str> =
-            target.into_iter().flat_map(|p| p.networks.values()).map(|n| n.name.as_str()).collect();
-        let wanted_volumes: BTreeSet<&str> =
-            target.into_iter().flat_map(|p| p.volumes.values()).map(|v| v.name.as_str()).collect();
         Observed {
             containers: BTreeMap::new(),
-            networks: self
-                .networks
-                .iter()
-                .filter(|(_, n)| n.project.as_ref() == Some(name) || wanted_networks.contains(n.name.as_str()))
-                .map(|(id, n)| (id.clone(), n.clone()))
-                .collect(),
-            volumes: self
-                .volumes
-                .iter()
-                .filter(|(_, v)| v.project.as_ref() == Some(name) || wanted_volumes.contains(v.name.as_str()))
-                .map(|(key, v)| (key.clone(), v.clone()))
-                .collect(),
+            networks: self.places.networks_of(name, target),
+            volumes: self.places.volumes_of(name, target),
             images: target
                 .into_iter()
                 .flat_map(|p| p.services.values())
-                .filter_map(|s| Some((s.image.clone(), self.images.get(&s.image)?.clone())))
+                .filter_map(|s| {
+                    let known = self.images.get(&s.image).filter(|known| !known.doubtful)?;
+                    Some((s.image.clone(), known.image.clone()))
+                })
                 .collect(),
         }
     }
@@ -367,27 +443,42 @@ mod tests {
         let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
         for known in [true, false] {
             let mut cache = Cache::default();
-            cache.set_interest(Interest { projects: BTreeSet::from([project.clone()]), ..Interest::default() });
+            cache.interest_mut().follow(&project, None);
             let now = Timestamp::UNIX_EPOCH;
             if known {
-                cache.inspected(&id, cache.point(), Some(removing(&id, &project)), now);
+                cache.inspected(&id, cache.point(), Some(removing(&id, &project)), Instant::now());
             }
             let begun = cache.point();
             let kind =
                 EventKind::Container { id: id.clone(), project: project.clone(), action: ContainerEvent::Destroyed };
             assert_eq!(cache.event(&EngineEvent { time: now, kind }).inspect, None);
-            assert!(cache.inspected(&id, begun, Some(removing(&id, &project)), now), "to be repeated");
+            assert!(cache.inspected(&id, begun, Some(removing(&id, &project)), Instant::now()), "to be repeated");
             assert_eq!(cache.container(&id), None);
-            assert!(!cache.inspected(&id, cache.point(), None, now));
+            assert!(!cache.inspected(&id, cache.point(), None, Instant::now()));
             assert_eq!(cache.of_project(&project).count(), 0);
         }
+    }
+
+    #[test]
+    fn an_inspect_that_tells_of_a_time_before_the_events_is_repeated_and_in_the_end_believed() {
+        let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
+        let mut cache = Cache::default();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let with = |state| Some(Container { state, ..removing(&id, &project) });
+        cache.inspected(&id, cache.point(), with(ContainerState::Running { since: at(5) }), Instant::now());
+        for _ in 0..DOUBTS {
+            assert!(cache.inspected(&id, cache.point(), with(ContainerState::Created), Instant::now()));
+            assert!(cache.container(&id).is_some_and(Container::is_running));
+        }
+        assert!(!cache.inspected(&id, cache.point(), with(ContainerState::Created), Instant::now()));
+        assert!(cache.container(&id).is_some_and(|c| c.state == ContainerState::Created));
     }
 
     #[test]
     fn what_was_destroyed_is_forgotten_at_the_next_list() {
         let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
         let mut cache = Cache::default();
-        cache.set_interest(Interest { projects: BTreeSet::from([project.clone()]), ..Interest::default() });
+        cache.interest_mut().follow(&project, None);
         let kind = EventKind::Container { id, project, action: ContainerEvent::Destroyed };
         cache.event(&EngineEvent { time: Timestamp::UNIX_EPOCH, kind });
         assert_eq!(cache.entries.len(), 1);

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::ledger::{LedgerError, Remembered, Store};
-use super::observe::{Cache, Interest};
+use super::observe::Cache;
 use super::publish::{EngineStatus, ProjectView};
 use super::tracked::Tracked;
 use super::watch::{self, WatchOptions};
@@ -70,7 +72,7 @@ pub async fn survey(
     options: &SurveyOptions<'_>,
 ) -> Result<Survey, SurveyError> {
     let (remembered, instance) = remembered(options.state)?;
-    let reading = watch::read(options.watch, &[], clock);
+    let reading = watch::read(options.watch, &[]);
     let manifests = reading.manifests.map_err(SurveyError::Manifests)?;
     let mut tracked: BTreeMap<ProjectName, Tracked> = remembered
         .into_iter()
@@ -95,10 +97,12 @@ pub async fn survey(
     let projects: BTreeSet<ProjectName> = tracked.keys().cloned().collect();
     let connection = link::look(engine, None, &projects).await?;
     let mut cache = Cache::default();
-    cache.set_interest(Interest { projects, ..Interest::default() });
+    for name in &projects {
+        cache.interest_mut().follow(name, None);
+    }
     cache.listed(0, &connection.listing);
     for (id, found) in connection.containers {
-        cache.inspected(&id, 0, found, clock.now());
+        cache.inspected(&id, 0, found, Instant::now());
     }
     let vanished = tracked.values().filter(|t| t.manifest.is_none()).count();
     let guard = guard::too_many(vanished, all_before.max(tracked.len()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::decide::{Drift, Step, Waiting};
+use crate::decide::{Decision, Drift, Input, Step, Waiting};
 use crate::manifest::Diagnostic;
 use crate::model::event::Event;
 use crate::model::observed::Health;
@@ -218,6 +218,11 @@ pub enum Notice<'a> {
 pub trait Observer: Send + Sync {
     /// Takes a notice.
     fn notice(&self, notice: &Notice<'_>);
+
+    /// Sees what was decided, and from what: before anything is done about it.
+    fn decided(&self, input: &Input<'_>, decision: &Decision) {
+        let _ = (input, decision);
+    }
 }
 
 /// Tells several.
@@ -227,6 +232,12 @@ impl Observer for Observers {
     fn notice(&self, notice: &Notice<'_>) {
         for observer in &self.0 {
             observer.notice(notice);
+        }
+    }
+
+    fn decided(&self, input: &Input<'_>, decision: &Decision) {
+        for observer in &self.0 {
+            observer.decided(input, decision);
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::execute::{Order, Peers, execute};
+use super::planted::{self, Planted};
 use super::publish::Notice;
-use super::tracked::Refresh;
+use super::tracked::{Refresh, Starved};
 use super::{Controller, Message};
 use crate::decide::memory::Trouble;
 use crate::decide::sharing;
@@ -51,13 +53,37 @@ impl Controller {
     /// Decides about everything that changed, begins what may be done, writes and publishes.
     pub(super) fn turn(&mut self) {
         if self.may_decide() {
-            for name in std::mem::take(&mut self.dirty) {
+            let mut dirty = std::mem::take(&mut self.dirty);
+            let freed = std::mem::take(&mut self.freed);
+            let mut last = None;
+            while let Some(name) = self.next(&mut dirty, freed, last.as_ref()) {
                 self.decide(&name);
-                self.stale_views.insert(name);
+                self.stale_views.insert(name.clone());
+                last = Some(name);
             }
         }
         self.save_all();
         self.publish();
+    }
+
+    /// The project to decide about after this one, in the order of names: one that changed, or, where room became free,
+    /// one that has steps for it. The others that had no room would be decided as they were, and begin nothing.
+    fn next(&self, dirty: &mut BTreeSet<ProjectName>, freed: bool, last: Option<&ProjectName>) -> Option<ProjectName> {
+        let room = self.room();
+        let after = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let finds = |name: &&ProjectName| self.projects.get(*name).is_some_and(|t| t.starved.finds(room));
+        let any = freed && (room.busy || room.waiting);
+        let starved = if any { self.starved.range::<ProjectName, _>(after).find(finds) } else { None };
+        match (dirty.first(), starved) {
+            (Some(first), Some(starved)) if starved < first => Some(starved.clone()),
+            (None, starved) => starved.cloned(),
+            _ => dirty.pop_first(),
+        }
+    }
+
+    /// The kinds of steps that there is room for.
+    fn room(&self) -> Starved {
+        Starved { busy: self.busy < self.options.parallel, waiting: self.running - self.busy < WAITING_CALLS }
     }
 
     /// Whether what is known is worth a decision.
@@ -86,7 +112,7 @@ impl Controller {
                 (Some(_), None) => Target::Unknown,
                 (None, last) => Target::Removed { last: last.as_deref(), confirmed: tracked.removal_confirmed() },
             },
-            absences_confirmed: tracked.absences_confirmed(),
+            absences_confirmed: tracked.absences_confirmed() || planted::is(Planted::LooksOnce),
             guard_tripped: self.guard.reason().is_some(),
             observed,
             in_flight: &tracked.in_flight,
@@ -99,12 +125,13 @@ impl Controller {
             seed: seed(&self.instance),
             now: self.clock.now(),
         };
-        let decision = decide::decide(&input);
-        debug_assert_eq!(decide::lint(&input, &decision), Vec::<String>::new());
+        let decision = planted::decide(&input);
+        debug_assert!(planted::any() || decide::lint(&input, &decision).is_empty(), "a decision breaks an invariant");
+        self.observer.decided(&input, &decision);
         let changes = !decision.steps.is_empty();
         self.observer.notice(&Notice::Decided { project: name, took: began.elapsed(), changes });
         tracked.wake_at = decision.wake_at;
-        if !decision.completions.is_empty() {
+        if !decision.completions.is_empty() && !planted::is(Planted::ForgetsCompletions) {
             tracked.ledger.completions.extend(decision.completions.clone());
             tracked.unsaved = true;
             // What depends on a job goes on at once.
@@ -198,6 +225,7 @@ impl Controller {
             self.issue("ledger", Some(error.to_string()));
         }
         self.projects.remove(name);
+        self.starved.remove(name);
         self.event(
             EventType::SystemAlert,
             Severity::Info,
@@ -211,13 +239,14 @@ impl Controller {
     fn begin(&mut self, name: &ProjectName, steps: Vec<Step>) {
         let now = self.clock.now();
         let mut chosen = Vec::new();
+        let mut starved = Starved::default();
         let Some(tracked) = self.projects.get_mut(name) else { return };
-        tracked.starved = false;
         for step in steps {
             let busy = keeps_busy(&step.action);
             let room = if busy { self.busy < self.options.parallel } else { self.running - self.busy < WAITING_CALLS };
             if !room {
-                tracked.starved = true;
+                starved.busy |= busy;
+                starved.waiting |= !busy;
                 continue;
             }
             if matches!(step.action, Action::StartContainer { .. }) && !self.options.start_delay.is_zero() {
@@ -233,6 +262,12 @@ impl Controller {
             tracked.in_flight.insert(step.action.subject(), step.action.clone());
             memory::begins(&mut tracked.ledger, tracked.target.as_deref(), &step, now);
             chosen.push(step);
+        }
+        tracked.starved = starved;
+        if starved.busy || starved.waiting {
+            self.starved.insert(name.clone());
+        } else {
+            self.starved.remove(name);
         }
         if chosen.is_empty() {
             return;
@@ -314,8 +349,8 @@ impl Controller {
         self.busy -= usize::from(keeps_busy(&step.action));
         let error = result.as_ref().err().map(ToString::to_string);
         self.observer.notice(&Notice::StepEnded { project: &project, step: &step, took, error: error.as_deref() });
-        let starved = self.projects.values().filter(|t| t.starved).map(|t| t.name.clone());
-        self.dirty.extend(starved.chain([project.clone()]));
+        self.freed = true;
+        self.dirty.insert(project.clone());
         match result {
             Ok(made) => self.on_success(&project, &step, made),
             Err(error) => self.on_failure(&project, &step, &error),
@@ -467,6 +502,9 @@ impl Controller {
     }
 
     fn release(&mut self, project: &ProjectName, subject: &Subject) {
+        if planted::is(Planted::NeverReleases) {
+            return;
+        }
         if let Some(tracked) = self.projects.get_mut(project) {
             tracked.in_flight.remove(subject);
             self.dirty.insert(project.clone());
@@ -476,7 +514,8 @@ impl Controller {
     /// Writes what is not written yet.
     pub(super) fn save_all(&mut self) {
         let mut failed = None;
-        for tracked in self.projects.values_mut() {
+        for name in self.projects.take_unsaved() {
+            let Some(tracked) = self.projects.get_mut(&name) else { continue };
             if tracked.unsaved_target
                 && let Some(target) = &tracked.target
             {
@@ -506,6 +545,7 @@ fn trouble(error: &EngineError) -> Trouble {
         EngineError::Refused { status: 404, message } if message.contains("network") => Trouble::NetworkGone,
         EngineError::Refused { status: 404, .. } => Trouble::GoingAway,
         EngineError::Refused { status: 409, message } if message.contains("marked for removal") => Trouble::GoingAway,
+        error if error.outcome_unknown() => Trouble::Unknown,
         _ => Trouble::Other,
     }
 }

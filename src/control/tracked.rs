@@ -33,8 +33,8 @@ pub(super) struct Tracked {
     /// The revision that was decided about.
     pub(super) decided: Option<String>,
     pub(super) wake_at: Option<Timestamp>,
-    /// There was no room for all of its steps.
-    pub(super) starved: bool,
+    /// What there was no room for.
+    pub(super) starved: Starved,
     /// What it names, and since when two looks agree on that.
     names: Look<BTreeSet<String>>,
     /// Whether there is a manifest, and since when two looks agree on that.
@@ -44,6 +44,22 @@ pub(super) struct Tracked {
     pub(super) last_converged: Option<Timestamp>,
     /// Since then it is not converged.
     pub(super) unsettled: Option<Instant>,
+}
+
+/// Which kinds of steps a project has that there was no room for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Starved {
+    /// Those that keep the engine busy.
+    pub(super) busy: bool,
+    /// Those that mostly wait.
+    pub(super) waiting: bool,
+}
+
+impl Starved {
+    /// Whether there is room for some of them where there is such room.
+    pub(super) fn finds(self, room: Starved) -> bool {
+        (self.busy && room.busy) || (self.waiting && room.waiting)
+    }
 }
 
 /// How far a project was looked at again after a step with unknown outcome.
@@ -62,24 +78,29 @@ pub(super) enum Refresh {
 #[derive(Debug, Default)]
 struct Look<T> {
     value: Option<T>,
-    since: Option<Timestamp>,
+    since: Option<Instant>,
     confirmed: bool,
 }
 
 impl<T: PartialEq> Look<T> {
     /// Takes in a look; says whether it confirmed something just now.
-    fn at(&mut self, value: T, at: Timestamp, busy: bool) -> bool {
+    fn at(&mut self, value: T, at: Instant, busy: bool) -> bool {
         if self.value.as_ref() != Some(&value) {
             *self = Self { value: Some(value), since: Some(at), confirmed: false };
             return false;
         }
+        self.again(at, busy)
+    }
+
+    /// Takes in a look that saw what the last one did.
+    fn again(&mut self, at: Instant, busy: bool) -> bool {
         let since = *self.since.get_or_insert(at);
         if busy {
             // What is seen while git works counts for nothing.
             self.since = Some(at);
             return false;
         }
-        let apart = Duration::try_from(at.duration_since(since)).unwrap_or_default() >= LOOKS_APART;
+        let apart = at.duration_since(since) >= LOOKS_APART;
         let news = apart && !self.confirmed;
         self.confirmed |= apart;
         news
@@ -106,7 +127,7 @@ impl Tracked {
             decision: Decision::default(),
             decided: None,
             wake_at: None,
-            starved: false,
+            starved: Starved::default(),
             names: Look::default(),
             presence: Look::default(),
             refresh: Refresh::Fresh,
@@ -116,14 +137,19 @@ impl Tracked {
     }
 
     /// Takes in that the manifest was read, or that it was not there; says whether removals are confirmed just now.
-    pub(super) fn looked(&mut self, manifest: Option<Arc<Loaded>>, at: Timestamp, busy: bool) -> bool {
+    pub(super) fn looked(&mut self, manifest: Option<Arc<Loaded>>, at: Instant, busy: bool) -> bool {
         let present = manifest.is_some();
+        let same = matches!((&self.manifest, &manifest), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
         self.manifest = manifest;
         let mut confirmed = self.presence.at(present, at, busy);
         if let Some(project) = self.manifest.as_ref().and_then(|m| m.project.as_ref()) {
-            let services = project.services.keys().map(ToString::to_string);
-            let networks = project.networks.keys().map(|n| format!("network {n}"));
-            confirmed |= self.names.at(services.chain(networks).collect(), at, busy);
+            confirmed |= if same {
+                self.names.again(at, busy)
+            } else {
+                let services = project.services.values().map(|s| format!("{} {}", s.name, s.replicas));
+                let networks = project.networks.keys().map(|n| format!("network {n}"));
+                self.names.at(services.chain(networks).collect(), at, busy)
+            };
         }
         confirmed
     }
@@ -159,26 +185,22 @@ impl Tracked {
 mod tests {
     use super::*;
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millisecond(millis).unwrap()
-    }
-
     #[test]
     fn an_absence_counts_after_two_looks_a_second_apart() {
-        let mut look = Look::default();
-        assert!(!look.at(false, at(0), false));
-        assert!(!look.at(false, at(999), false));
-        assert!(look.at(false, at(1_000), false));
-        assert!(!look.at(false, at(5_000), false), "confirmed once");
-        assert!(!look.at(true, at(5_001), false) && !look.confirmed);
+        let (mut look, began) = (Look::default(), Instant::now());
+        assert!(!look.at(false, began + Duration::from_millis(0), false));
+        assert!(!look.at(false, began + Duration::from_millis(999), false));
+        assert!(look.at(false, began + Duration::from_millis(1_000), false));
+        assert!(!look.at(false, began + Duration::from_millis(5_000), false), "confirmed once");
+        assert!(!look.at(true, began + Duration::from_millis(5_001), false) && !look.confirmed);
     }
 
     #[test]
     fn what_is_seen_while_git_works_counts_for_nothing() {
-        let mut look = Look::default();
-        look.at(false, at(0), true);
-        assert!(!look.at(false, at(1_500), true));
-        assert!(!look.at(false, at(2_000), false));
-        assert!(look.at(false, at(2_500), false));
+        let (mut look, began) = (Look::default(), Instant::now());
+        look.at(false, began + Duration::from_millis(0), true);
+        assert!(!look.at(false, began + Duration::from_millis(1_500), true));
+        assert!(!look.at(false, began + Duration::from_millis(2_000), false));
+        assert!(look.at(false, began + Duration::from_millis(2_500), false));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::publish::{ContainerView, ProjectView, ServiceView, Snapshot, Status};
 use super::tracked::Tracked;
-use super::{Controller, Reply, operations::Refused};
+use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
 use crate::decide::{Input, Target, forecast};
 use crate::model::ledger::Subject;
 use crate::model::observed::Container;
@@ -21,28 +21,39 @@ impl Controller {
             return;
         }
         self.unpublished = false;
-        let mut snapshot = Snapshot::clone(&self.published.borrow());
+        let mut views = Vec::new();
         for name in std::mem::take(&mut self.stale_views) {
-            match self.projects.get(&name).filter(|t| self.concerns(t)) {
-                Some(tracked) => {
-                    let containers: Vec<&Container> = self.cache.of_project(&name).collect();
-                    let commit = self.reading.as_ref().and_then(|r| r.commit.clone());
-                    snapshot.projects.insert(name, Arc::new(view(tracked, &containers, commit)));
-                }
-                None => {
-                    snapshot.projects.remove(&name);
-                }
-            }
+            let concerned = self.projects.get(&name).filter(|t| self.concerns(t));
+            let made = concerned.map(|tracked| {
+                let containers: Vec<&Container> = self.cache.of_project(&name).collect();
+                let commit = self.reading.as_ref().and_then(|r| r.commit.clone());
+                Arc::new(view(tracked, &containers, commit))
+            });
+            views.push((name, made));
         }
-        snapshot.engine = self.engine_status.clone();
-        snapshot.root.clone_from(&self.options.root);
-        snapshot.commit = self.reading.as_ref().and_then(|r| r.commit.clone());
-        snapshot.manifests_read = self.reading.is_some();
-        snapshot.guard = self.guard.reason().map(str::to_owned);
-        snapshot.issues = self.issues.values().cloned().collect();
-        snapshot.events = self.events.clone();
-        snapshot.resynced = self.resynced;
-        self.published.send_replace(Arc::new(snapshot));
+        self.published.send_modify(|published| {
+            // In place where nobody looks at it just now: with many projects a copy costs more than all that changed.
+            let snapshot = Arc::make_mut(published);
+            for (name, view) in views {
+                match view {
+                    Some(view) => snapshot.projects.insert(name, view),
+                    None => snapshot.projects.remove(&name),
+                };
+            }
+            snapshot.engine.clone_from(&self.engine_status);
+            snapshot.root.clone_from(&self.options.root);
+            snapshot.commit = self.reading.as_ref().and_then(|r| r.commit.clone());
+            snapshot.manifests_read = self.reading.is_some();
+            snapshot.guard = self.guard.reason().map(str::to_owned);
+            snapshot.issues = self.issues.values().cloned().collect();
+            let told = snapshot.events.back().map_or(0, |e| e.id);
+            let news = self.events.iter().rev().take_while(|e| e.id > told).count();
+            snapshot.events.extend(self.events.range(self.events.len() - news..).cloned());
+            while snapshot.events.len() > EVENTS_KEPT {
+                snapshot.events.pop_front();
+            }
+            snapshot.resynced = self.resynced;
+        });
     }
 
     fn concerns(&self, tracked: &Tracked) -> bool {
@@ -90,15 +101,25 @@ impl Controller {
 
 /// A project for people and programs.
 pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<String>) -> ProjectView {
-    let mut services: BTreeMap<ServiceName, ServiceView> = BTreeMap::new();
-    let declared = tracked.target.iter().flat_map(|p| p.services.keys());
-    let names =
-        declared.chain(tracked.decision.services.keys()).chain(containers.iter().filter_map(|c| c.service.as_ref()));
-    for name in names {
-        if !services.contains_key(name) {
-            services.insert(name.clone(), service(tracked, name, containers));
+    // What is asked for each service is sorted by service once.
+    let mut parts: BTreeMap<&ServiceName, Part<'_>> = BTreeMap::new();
+    for name in tracked.target.iter().flat_map(|p| p.services.keys()).chain(tracked.decision.services.keys()) {
+        parts.entry(name).or_default();
+    }
+    for container in containers {
+        if let Some(name) = &container.service {
+            parts.entry(name).or_default().containers.push(container);
         }
     }
+    for name in tracked.target.iter().flat_map(|p| p.jobs()) {
+        parts.entry(name).and_modify(|part| part.job = true);
+    }
+    for (subject, slot) in &tracked.ledger.slots {
+        if let Subject::Replica(name, _) = subject {
+            parts.entry(name).and_modify(|part| part.restarts += slot.restarts);
+        }
+    }
+    let services = parts.into_iter().map(|(name, part)| (name.clone(), service(tracked, name, &part))).collect();
     let manifest = tracked.manifest.as_ref();
     ProjectView {
         name: tracked.name.clone(),
@@ -118,16 +139,17 @@ pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<
     }
 }
 
-fn service(tracked: &Tracked, name: &ServiceName, containers: &[&Container]) -> ServiceView {
+/// What is known of one service besides its state.
+#[derive(Default)]
+struct Part<'a> {
+    containers: Vec<&'a Container>,
+    job: bool,
+    restarts: u32,
+}
+
+fn service(tracked: &Tracked, name: &ServiceName, part: &Part<'_>) -> ServiceView {
     let declared = tracked.target.as_ref().and_then(|p| p.services.get(name));
     let state = tracked.decision.services.get(name).cloned().unwrap_or(ServiceState::NotStarted);
-    let restarts = tracked
-        .ledger
-        .slots
-        .iter()
-        .filter(|(subject, _)| matches!(subject, Subject::Replica(s, _) if s == name))
-        .map(|(_, slot)| slot.restarts)
-        .sum();
     ServiceView {
         id: format!("{}.{name}", tracked.name),
         summary: state.to_string(),
@@ -135,12 +157,12 @@ fn service(tracked: &Tracked, name: &ServiceName, containers: &[&Container]) -> 
         image: declared.map(|s| s.image.clone()),
         kind: declared.and_then(|s| s.extension.kind.clone()),
         critical: declared.is_some_and(|s| s.extension.critical),
-        job: tracked.target.as_ref().is_some_and(|p| p.is_job(name)),
-        restarts,
+        job: part.job,
+        restarts: part.restarts,
         depends_on: declared.map(|s| s.depends_on.keys().cloned().collect()).unwrap_or_default(),
-        containers: containers
+        containers: part
+            .containers
             .iter()
-            .filter(|c| c.service.as_ref() == Some(name))
             .map(|c| ContainerView {
                 id: c.id.to_string(),
                 name: c.name.clone(),

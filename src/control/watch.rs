@@ -11,11 +11,9 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Clock;
 use crate::manifest::interpolate::Variables;
 use crate::manifest::source::{self, is_ignored};
 use crate::manifest::{Loaded, load_all};
-use crate::model::Timestamp;
 
 /// No read begins while files changed within this time: one `git checkout` is one read.
 const QUIET: Duration = Duration::from_millis(100);
@@ -25,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What was found in the manifests directory.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// When the reading was begun.
-    pub at: Timestamp,
+    /// When the reading was begun. Not the time of day: that can be set while somebody writes.
+    pub at: Instant,
     /// The manifests, or why the directory cannot be read.
     pub manifests: Result<Vec<Arc<Loaded>>, String>,
     /// Git is in the middle of changing the directory.
@@ -44,15 +42,24 @@ pub struct WatchOptions {
     pub root: PathBuf,
     /// Variables for interpolation: the process's own environment.
     pub environment: Variables,
-    /// Use the file system's events.
-    pub events: bool,
     /// Between two rescans.
     pub rescan: Duration,
 }
 
+/// Where the news come from that something changed.
+#[derive(Debug)]
+pub enum News {
+    /// The file system's events.
+    FileSystem,
+    /// Somebody tells. Reading is then done in place, so that nothing depends on how threads are scheduled.
+    Told(mpsc::Receiver<()>),
+    /// From nowhere: the rescan alone finds changes.
+    None,
+}
+
 /// Reads the directory now.
-pub fn read(options: &WatchOptions, previous: &[Arc<Loaded>], clock: &dyn Clock) -> Reading {
-    let at = clock.now();
+pub fn read(options: &WatchOptions, previous: &[Arc<Loaded>]) -> Reading {
+    let at = Instant::now();
     let busy = source::git_is_busy(&options.root);
     let manifests = load_all(&options.root, &options.environment, previous).map_err(|e| e.to_string());
     Reading {
@@ -67,11 +74,13 @@ pub fn read(options: &WatchOptions, previous: &[Arc<Loaded>], clock: &dyn Clock)
 /// Watches until the receiver of readings is gone. A message on `asked` asks for one reading at that time.
 pub async fn watch(
     options: WatchOptions,
-    clock: Arc<dyn Clock>,
+    news: News,
     mut asked: mpsc::UnboundedReceiver<Instant>,
     found: impl Fn(Reading) -> bool,
 ) {
-    let (sender, mut events) = mpsc::channel::<()>(1);
+    let (sender, own_events) = mpsc::channel::<()>(1);
+    let (look, in_place) = (matches!(news, News::FileSystem), matches!(news, News::Told(_)));
+    let mut events = if let News::Told(told) = news { told } else { own_events };
     let mut eyes: Option<Eyes> = None;
     let mut previous: Vec<Arc<Loaded>> = Vec::new();
     let mut next = Instant::now();
@@ -90,16 +99,19 @@ pub async fn watch(
                 None => return,
             },
         }
-        if options.events && eyes.as_ref().is_none_or(|e| !e.sees(&options.root)) {
+        if look && eyes.as_ref().is_none_or(|e| !e.sees(&options.root)) {
             eyes = Eyes::open(&options.root, sender.clone());
         }
         // What changes while the reading goes on causes another.
         while events.try_recv().is_ok() {}
-        let reading = {
-            let (options, clock, previous) = (options.clone(), Arc::clone(&clock), previous.clone());
-            tokio::task::spawn_blocking(move || read(&options, &previous, &*clock)).await
+        let reading = if in_place {
+            read(&options, &previous)
+        } else {
+            let (options, previous) = (options.clone(), previous.clone());
+            let reading = tokio::task::spawn_blocking(move || read(&options, &previous)).await;
+            let Ok(reading) = reading else { return };
+            reading
         };
-        let Ok(reading) = reading else { return };
         if let Ok(manifests) = &reading.manifests {
             previous.clone_from(manifests);
         }

@@ -33,7 +33,13 @@ pub(super) fn decide(
         let state = turn.slot(slot, decision);
         worst = worse(worst, state);
     }
-    removal::containers(input, Some(project), slots.surplus(&service.name), &Cause::ScaledDown, decision);
+    let surplus = slots.surplus(&service.name);
+    // Half a file may say fewer replicas, too.
+    if surplus.is_empty() || input.absences_confirmed {
+        removal::containers(input, Some(project), surplus, &Cause::ScaledDown, decision);
+    } else {
+        decision.wait(Some(&service.name), WaitingOn::SecondLook);
+    }
     decision.services.insert(service.name.clone(), worst);
 }
 
@@ -59,6 +65,17 @@ fn worse(a: ServiceState, b: ServiceState) -> ServiceState {
     }
 }
 
+/// Whether a step leaves this container running.
+fn spares(action: &Action, container: Option<&Container>) -> bool {
+    match action {
+        Action::RenameContainer { .. } | Action::ConnectNetwork { .. } => true,
+        Action::StopContainer { container: other, .. } | Action::RemoveContainer { container: other, .. } => {
+            container.is_some_and(|c| c.id != *other)
+        }
+        _ => false,
+    }
+}
+
 struct Turn<'a, 'i> {
     input: &'i Input<'i>,
     project: &'a Project,
@@ -75,6 +92,10 @@ impl Turn<'_, '_> {
             Some(Action::StopContainer { .. } | Action::RemoveContainer { .. }) if slot.current.is_none() => {
                 return ServiceState::Stopping;
             }
+            // Its name, its networks, or what it replaced: it serves all the while.
+            Some(action) if readiness::came_up(&slot.phase) && spares(action, slot.current) => {
+                return self.settled_state(slot, &mut Decision::default());
+            }
             Some(_) => return ServiceState::Starting { since: None },
             None => {}
         }
@@ -86,7 +107,7 @@ impl Turn<'_, '_> {
             let slots = &self.input.ledger.slots;
             let tried = slots.get(&subject).and_then(|s| s.fall_back_failed).is_some_and(|at| at >= last);
             if !tried {
-                self.fall_back(slot, decision);
+                self.fall_back(slot, &subject, decision);
             }
             return ServiceState::Failed { error, attempts };
         }
@@ -100,14 +121,24 @@ impl Turn<'_, '_> {
         ServiceState::Starting { since: None }
     }
 
-    /// Nothing of the slot runs, and there is an older container that did: it serves on until the next attempt.
-    fn fall_back(&self, slot: &Slot<'_>, decision: &mut Decision) {
+    /// Nothing of the slot runs, and there is an older container that did: it serves on until the next attempt, if it is one
+    /// that would be started again after such an end.
+    fn fall_back(&self, slot: &Slot<'_>, subject: &Subject, decision: &mut Decision) {
         let runs = slot.current.iter().chain(&slot.stale).any(|c| c.is_running());
         // One whose start failed too is left until then: a start that fails is not tried over and over.
         let exited = |c: &&&Container| matches!(c.state, ContainerState::Exited { .. }) && c.error.is_none();
-        let old = slot.stale.iter().rev().find(exited);
-        if let (false, Some(old)) = (runs, old) {
-            decision.step(self.start(slot, old), Cause::FallBack);
+        let (false, Some(old)) = (runs, slot.stale.iter().rev().find(exited)) else { return };
+        let is_job = self.slots.is_job(&self.service.name);
+        match recovery::after_exit(self.input, self.service, is_job, subject, old) {
+            Verdict::Again { at, .. } if at > self.input.now => decision.wake(at),
+            Verdict::Again { cause, .. } => {
+                let ours = recovery::stopped_by_us(self.input, subject, old);
+                if !ours && self.unready(decision).is_some() {
+                    return;
+                }
+                decision.step(self.start(slot, old), if ours { Cause::FallBack } else { cause });
+            }
+            Verdict::Completed | Verdict::Final { .. } => {}
         }
     }
 
@@ -183,6 +214,10 @@ impl Turn<'_, '_> {
 
     fn lacking_places(&self) -> ServiceState {
         let failures = &self.input.ledger.failures;
+        let waits = || ServiceState::Waiting { on: "its image, networks and volumes".to_owned() };
+        if failures.is_empty() {
+            return waits();
+        }
         let mut subjects = vec![Subject::Image(self.service.image.clone())];
         subjects.extend(
             self.service
@@ -193,7 +228,7 @@ impl Turn<'_, '_> {
         subjects.extend(self.project.volumes.values().map(|v| Subject::Volume(v.name.clone())));
         match subjects.iter().find_map(|s| failures.get(s)) {
             Some(failure) => ServiceState::Failed { error: failure.error.clone(), attempts: failure.attempts },
-            None => ServiceState::Waiting { on: "its image, networks and volumes".to_owned() },
+            None => waits(),
         }
     }
 
@@ -279,6 +314,11 @@ impl Turn<'_, '_> {
                 decision.step(self.start(slot, current), cause.clone());
                 ServiceState::Starting { since: None }
             }
+            // Detached by hand, or started by hand before its making had come to its end.
+            Phase::Running { .. } => {
+                self.attach(slot, current, decision);
+                self.settled_state(slot, decision)
+            }
             _ => self.settled_state(slot, decision),
         }
     }
@@ -324,24 +364,30 @@ impl Turn<'_, '_> {
             self.remove(slot, current, Cause::Unprepared, decision);
             return doing;
         }
+        if let Some(missing) = self.service.networks.keys().find(|key| !self.places.networks.contains_key(*key)) {
+            return Some(ServiceState::Waiting { on: format!("network {missing}") });
+        }
+        self.attach(slot, current, decision).then_some(ServiceState::Starting { since: None })
+    }
+
+    /// Attaches a container to a network that it lacks; says whether there is one.
+    fn attach(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> bool {
         for key in self.service.networks.keys() {
-            let Some(network) = self.places.networks.get(key) else {
-                return Some(ServiceState::Waiting { on: format!("network {key}") });
-            };
-            let there = self.input.observed.networks.get(network).is_some_and(|n| attached(current, n));
-            if !there {
+            let Some(id) = self.places.networks.get(key) else { continue };
+            let Some(network) = self.input.observed.networks.get(id) else { continue };
+            if !attached(current, network) {
                 let action = Action::ConnectNetwork {
                     service: self.service.name.clone(),
                     number: slot.number,
                     container: current.id.clone(),
                     key: key.clone(),
-                    network: network.clone(),
+                    network: id.clone(),
                 };
                 decision.step(action, Cause::Missing);
-                return doing;
+                return true;
             }
         }
-        None
+        false
     }
 
     /// Whether a network of an ended container was made anew since: by its id it can never be started again. `None`:

@@ -35,7 +35,7 @@ enum Need {
 pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Images {
     let mut images = Images::default();
     let mut to_build = BTreeSet::new();
-    for service in project.in_dependency_order() {
+    for service in slots.in_order() {
         if service.extension.suspend || input.ledger.suspended_services.contains(&service.name) {
             continue;
         }

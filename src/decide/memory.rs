@@ -1,8 +1,10 @@
 //! What is to be remembered of a step: before its call is made, and when it has come back. Pure like the decisions that
 //! will be made from it; control writes it to the disk.
 
+use std::collections::BTreeMap;
+
 use super::{Action, Cause, Decision, Step};
-use crate::model::ledger::{Failure, InFlight, ProjectLedger, Supply};
+use crate::model::ledger::{Failure, InFlight, ProjectLedger, Slot, Subject, Supply};
 use crate::model::service::PullPolicy;
 use crate::model::{ContainerId, Project, Timestamp};
 
@@ -11,6 +13,19 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     let subject = step.action.subject();
     let mark = InFlight { action: step.action.to_string(), since: now };
     ledger.in_flight.insert(subject.clone(), mark);
+    if let Action::CreateContainer { service, .. } = &step.action {
+        // What is made is not done: a job that goes back to an earlier configuration runs in it again.
+        ledger.completions.remove(service);
+    }
+    // Should the answer be lost, it is not somebody else who removed it.
+    if let (Action::RemoveContainer { container, .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
+        && slot.started.as_ref() == Some(container)
+    {
+        slot.started = None;
+    }
+    if let Action::StopContainer { container, .. } = &step.action {
+        ledger.slots.entry(subject.clone()).or_default().stopped = Some(container.clone());
+    }
     if let Some(attempt) = step.cause.attempt() {
         let slot = ledger.slots.entry(subject).or_default();
         slot.restarts = attempt;
@@ -19,6 +34,16 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     if step.cause == Cause::ReplacementFailed && matches!(step.action, Action::RemoveContainer { .. }) {
         note_failure(ledger, target, step, "the new container ended before it was ready", now);
     }
+}
+
+/// Forgets that the controller stopped a container: somebody else started it, and its next end is its own. Says whether
+/// it had.
+pub fn runs_again(ledger: &mut ProjectLedger, container: &ContainerId, in_flight: &BTreeMap<Subject, Action>) -> bool {
+    let stopped = |(subject, slot): &(&Subject, &mut Slot)| {
+        slot.stopped.as_ref() == Some(container) && !in_flight.contains_key(*subject)
+    };
+    let found = ledger.slots.iter_mut().find(stopped);
+    found.is_some_and(|(_, slot)| slot.stopped.take().is_some())
 }
 
 /// Notes that a step worked. `made`: the container it made. `decided`: the last decision about the project.
@@ -38,16 +63,12 @@ pub fn worked(
         Action::CreateContainer { .. } => ledger.prepared.extend(made.cloned()),
         Action::RemoveContainer { container, .. } => {
             ledger.prepared.remove(container);
-            if let Some(slot) = ledger.slots.get_mut(&subject)
-                && slot.started.as_ref() == Some(container)
-            {
-                slot.started = None;
-            }
         }
         Action::StartContainer { container, .. } => {
             let config = step.action.config(target);
             let slot = ledger.slots.entry(subject).or_default();
             slot.started = Some(container.clone());
+            slot.stopped = slot.stopped.take().filter(|stopped| stopped != container);
             slot.config = Some(config);
         }
         action => {
@@ -105,6 +126,8 @@ pub enum Trouble {
     GoingAway,
     /// A network that it was made for is not there any more: it has to be made anew.
     NetworkGone,
+    /// It may have taken effect all the same.
+    Unknown,
     /// Anything else.
     Other,
 }
@@ -120,19 +143,25 @@ pub fn failed(
 ) -> u32 {
     let subject = step.action.subject();
     ledger.in_flight.remove(&subject);
+    // What failed was no run: the failures set the pace.
+    if trouble != Trouble::Unknown
+        && let (Some(attempt), Some(slot)) = (step.cause.attempt(), ledger.slots.get_mut(&subject))
+    {
+        slot.restarts = attempt.saturating_sub(1);
+        slot.last_restart = slot.last_restart.filter(|_| slot.restarts > 0);
+    }
+    if let (Action::StopContainer { .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
+        && trouble != Trouble::Unknown
+    {
+        slot.stopped = None;
+    }
     if let Action::StartContainer { container, .. } = &step.action {
         match trouble {
-            Trouble::GoingAway => {
-                if let (Some(attempt), Some(slot)) = (step.cause.attempt(), ledger.slots.get_mut(&subject)) {
-                    slot.restarts = attempt.saturating_sub(1);
-                    slot.last_restart = slot.last_restart.filter(|_| slot.restarts > 0);
-                }
-                return 0;
-            }
+            Trouble::GoingAway => return 0,
             Trouble::NetworkGone => {
                 ledger.prepared.remove(container);
             }
-            Trouble::Other => {}
+            Trouble::Unknown | Trouble::Other => {}
         }
     }
     if step.cause == Cause::FallBack {
@@ -169,5 +198,54 @@ fn is_proof(decided: &Decision, step: &Step) -> bool {
             Cause::ReplacementReady | Cause::Orphan | Cause::ScaledDown | Cause::ProjectRemoved | Cause::Down
         ),
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ServiceName;
+
+    fn ledger() -> (ProjectLedger, Subject, ContainerId) {
+        let (subject, id) = (Subject::Replica(ServiceName::trusted("web"), 1), ContainerId::trusted("c1"));
+        let slot = Slot { started: Some(id.clone()), ..Slot::default() };
+        let ledger = ProjectLedger { slots: [(subject.clone(), slot)].into(), ..ProjectLedger::default() };
+        (ledger, subject, id)
+    }
+
+    fn step(action: Action, cause: Cause) -> Step {
+        Step { action, cause }
+    }
+
+    #[test]
+    fn what_the_controller_stops_is_its_own_doing_until_somebody_else_starts_it() {
+        let (mut ledger, subject, container) = ledger();
+        let service = ServiceName::trusted("web");
+        let stop = Action::StopContainer { service, number: 1, container: container.clone(), grace: None };
+        begins(&mut ledger, None, &step(stop, Cause::Orphan), Timestamp::UNIX_EPOCH);
+        assert_eq!(ledger.slots[&subject].stopped.as_ref(), Some(&container));
+        assert!(runs_again(&mut ledger, &container, &BTreeMap::new()));
+        assert_eq!(ledger.slots[&subject].stopped, None);
+        assert!(!runs_again(&mut ledger, &container, &BTreeMap::new()));
+    }
+
+    #[test]
+    fn a_removal_whose_answer_is_lost_is_nobody_elses() {
+        let (mut ledger, subject, container) = ledger();
+        let remove = Action::RemoveContainer { service: ServiceName::trusted("web"), number: 1, container };
+        begins(&mut ledger, None, &step(remove, Cause::Orphan), Timestamp::UNIX_EPOCH);
+        assert_eq!(ledger.slots[&subject].started, None);
+    }
+
+    #[test]
+    fn a_step_that_failed_is_no_restart_unless_it_may_have_worked() {
+        for (trouble, restarts) in [(Trouble::Other, 2), (Trouble::Unknown, 3)] {
+            let (mut ledger, subject, container) = ledger();
+            let start = Action::StartContainer { service: ServiceName::trusted("web"), number: 1, container };
+            let step = step(start, Cause::Exited { code: 1, attempt: 3 });
+            begins(&mut ledger, None, &step, Timestamp::UNIX_EPOCH);
+            failed(&mut ledger, None, &step, trouble, "no", Timestamp::UNIX_EPOCH);
+            assert_eq!(ledger.slots[&subject].restarts, restarts, "{trouble:?}");
+        }
     }
 }

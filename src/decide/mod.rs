@@ -200,6 +200,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
 
 fn anything_left(input: &Input<'_>) -> bool {
     input.observed.containers.values().any(|c| c.project == *input.project)
+        || input.observed.networks.values().any(|n| n.project.as_ref() == Some(input.project))
 }
 
 fn may_go(input: &Input<'_>) -> bool {
@@ -221,7 +222,7 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     }
     let other_projects = readiness::projects(input, project);
     let places = resources::decide(input, project, &slots, decision);
-    for service in project.in_dependency_order() {
+    for service in slots.in_order() {
         containers::decide(input, project, &slots, &places, &other_projects, service, decision);
     }
     if project.extension.prune_orphans.unwrap_or(true) {
@@ -235,11 +236,11 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     let mut busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
     busy.extend(places.images.pending.iter().cloned().map(Subject::Image));
     decision.mended = mended::subjects(input, project, &slots, &busy);
-    decision.state = Some(overall(input, project, decision));
+    decision.state = Some(overall(input, &slots, decision));
 }
 
 /// The project's state from its services'.
-fn overall(input: &Input<'_>, project: &Project, decision: &Decision) -> ProjectState {
+fn overall(input: &Input<'_>, slots: &slots::Slots<'_>, decision: &Decision) -> ProjectState {
     let states = || decision.services.values();
     if states().any(|s| {
         matches!(s, ServiceState::Failed { .. } | ServiceState::Stopped { .. })
@@ -250,7 +251,7 @@ fn overall(input: &Input<'_>, project: &Project, decision: &Decision) -> Project
     if !decision.steps.is_empty()
         || !input.in_flight.is_empty()
         || states().any(|s| matches!(s, ServiceState::Starting { .. } | ServiceState::Stopping))
-        || decision.services.iter().any(|(name, s)| matches!(s, ServiceState::Running { .. }) && project.is_job(name))
+        || slots.jobs().any(|job| matches!(decision.services.get(job), Some(ServiceState::Running { .. })))
     {
         return ProjectState::Progressing;
     }

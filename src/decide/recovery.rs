@@ -75,6 +75,11 @@ pub(super) fn after_exit(
     let slot = input.ledger.slots.get(subject);
     let calm = duration(started, finished) >= input.recovery.reset_after;
     let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
+    // What the controller ended itself did not end by itself, whatever its exit code is and `restart` says.
+    let seems_done = is_job && code == 0 && !container.killed;
+    if stopped_by_us(input, subject, container) && !seems_done {
+        return Verdict::Again { cause: Cause::Ready, at: input.now, attempts: made };
+    }
     let completion = code == 0 && !container.killed && (container.exit_watched || is_job);
     let always = matches!(service.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped));
     if completion && !always {
@@ -92,8 +97,20 @@ pub(super) fn after_exit(
     } else {
         Cause::Exited { code, attempt }
     };
-    // The Engine's clock may be ahead of ours: a delay is never longer than its own length.
-    Verdict::Again { cause, at: later(finished.min(input.now), delay), attempts: made }
+    let at = latest_past(input.now, [Some(finished), slot.and_then(|s| s.last_restart)]);
+    Verdict::Again { cause, at: later(at, delay), attempts: made }
+}
+
+/// The latest of these times that is not in the future. One that is was told by a clock that goes otherwise than ours, or
+/// by ours before it was set: it says nothing. The end is the Engine's time and the last restart ours, so that whichever
+/// clock is wrong, one of them counts.
+fn latest_past<const N: usize>(now: Timestamp, times: [Option<Timestamp>; N]) -> Timestamp {
+    times.into_iter().flatten().filter(|at| *at <= now).max().unwrap_or(Timestamp::MIN)
+}
+
+/// Whether it was the controller that stopped it last.
+pub(super) fn stopped_by_us(input: &Input<'_>, subject: &Subject, container: &Container) -> bool {
+    input.ledger.slots.get(subject).is_some_and(|slot| slot.stopped.as_ref() == Some(&container.id))
 }
 
 /// Why a service that was restarted so often is not started again; `None`: it is.
@@ -110,8 +127,9 @@ pub(super) fn never_again(service: &Service, restarts: u32) -> Option<String> {
 /// When a container that somebody else removed is made again, and the how-manieth restart that is.
 pub(super) fn after_removal(input: &Input<'_>, subject: &Subject) -> (Timestamp, u32) {
     let slot = input.ledger.slots.get(subject);
-    let last = slot.and_then(|s| s.last_restart).unwrap_or(Timestamp::MIN);
-    let calm = last == Timestamp::MIN || duration(last, input.now) >= input.recovery.reset_after;
+    let told = slot.and_then(|s| s.last_restart);
+    let calm = told.is_none_or(|last| duration(last, input.now) >= input.recovery.reset_after);
+    let last = latest_past(input.now, [told]);
     let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
     (later(last, input.recovery.delay(made, draw(input, subject, made))), made + 1)
 }
@@ -120,7 +138,7 @@ pub(super) fn after_removal(input: &Input<'_>, subject: &Subject) -> (Timestamp,
 pub(super) fn backoff<'a>(input: &Input<'a>, subject: &Subject, config: &str) -> Option<(&'a Failure, Timestamp)> {
     let failure = input.ledger.failures.get(subject).filter(|f| f.config == config)?;
     let delay = input.recovery.delay(failure.attempts, draw(input, subject, failure.attempts));
-    let until = later(failure.last.min(input.now), delay);
+    let until = later(latest_past(input.now, [Some(failure.last)]), delay);
     (until > input.now).then_some((failure, until))
 }
 
@@ -154,6 +172,16 @@ mod tests {
             let delay = policy.delay(5, draw).as_secs_f64();
             assert!((16.0 * 0.9..=16.0).contains(&delay), "{delay}");
         }
+    }
+
+    #[test]
+    fn a_time_that_is_still_to_come_says_nothing() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        // An engine whose clock is ahead, and one whose clock is behind: our own last restart counts.
+        assert_eq!(latest_past(at(100), [Some(at(86_500)), Some(at(90))]), at(90));
+        assert_eq!(latest_past(at(100), [Some(at(-3_500)), Some(at(90))]), at(90));
+        // Our clock was set back: neither is known, and nothing is waited for.
+        assert_eq!(latest_past(at(100), [Some(at(200)), Some(at(190))]), Timestamp::MIN);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Taking away: a whole project, a service that the manifest no longer names, replicas beyond the number. Dependents go
 //! before what they depend on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Cause, Decision, Input, WaitingOn, recovery};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::state::{ProjectState, ServiceState};
-use crate::model::{Project, ServiceName};
+use crate::model::{ContainerId, Project, ServiceName};
 
 /// Removes everything of the project but volumes; those too where `down --volumes` asked for it.
 pub(super) fn project(input: &Input<'_>, last: Option<&Project>, decision: &mut Decision) {
@@ -23,13 +23,14 @@ pub(super) fn project(input: &Input<'_>, last: Option<&Project>, decision: &mut 
     let volumes: Vec<_> =
         input.observed.volumes.values().filter(|v| with_volumes && v.project.as_ref() == Some(input.project)).collect();
     if all.is_empty() {
+        let mut taken = BTreeSet::new();
         for network in &networks {
             let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
-            attempt(input, decision, action, &cause, network.id.as_str());
+            attempt(input, decision, &mut taken, action, &cause, network.id.as_str());
         }
         for volume in &volumes {
             let action = Action::RemoveVolume { name: volume.name.clone() };
-            attempt(input, decision, action, &cause, &volume.name);
+            attempt(input, decision, &mut taken, action, &cause, &volume.name);
         }
     }
     decision.gone = all.is_empty() && networks.is_empty() && volumes.is_empty() && input.in_flight.is_empty();
@@ -49,17 +50,26 @@ pub(super) fn containers(
     cause: &Cause,
     decision: &mut Decision,
 ) {
-    let depends_on = |c: &Container| -> BTreeSet<ServiceName> {
-        let from_manifest =
-            c.service.as_ref().and_then(|s| last?.services.get(s)).map(|s| s.depends_on.keys().cloned().collect());
-        from_manifest.unwrap_or_else(|| c.depends_on.clone())
-    };
+    // It is asked for each service, and mostly there is none.
+    if doomed.is_empty() {
+        return;
+    }
+    let mut needed_by: BTreeMap<&ServiceName, Vec<&ContainerId>> = BTreeMap::new();
+    for container in doomed.iter().filter(|c| c.is_running()) {
+        let declared = container.service.as_ref().and_then(|s| last?.services.get(s));
+        let from_manifest = declared.into_iter().flat_map(|s| s.depends_on.keys());
+        let from_label = declared.is_none().then_some(&container.depends_on).into_iter().flatten();
+        for service in from_manifest.chain(from_label) {
+            needed_by.entry(service).or_default().push(&container.id);
+        }
+    }
+    let mut taken: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
     for container in doomed {
-        let needed = doomed.iter().any(|other| {
-            other.is_running()
-                && other.id != container.id
-                && container.service.as_ref().is_some_and(|s| depends_on(other).contains(s))
-        });
+        let needed = container
+            .service
+            .as_ref()
+            .and_then(|service| needed_by.get(service))
+            .is_some_and(|by| by.iter().any(|id| **id != container.id));
         let service = container.service.clone().unwrap_or_else(|| ServiceName::trusted("-"));
         let (number, id) = (container.number, container.id.clone());
         let action = match container.state {
@@ -75,14 +85,21 @@ pub(super) fn containers(
             super::Target::Declared(project) => Some(project),
             _ => None,
         });
-        attempt(input, decision, action, cause, &config);
+        attempt(input, decision, &mut taken, action, cause, &config);
     }
 }
 
-/// Adds a step unless its subject has one already or waits for its next attempt.
-fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action, cause: &Cause, config: &str) {
+/// Adds a step unless its subject is taken by one already or waits for its next attempt.
+fn attempt(
+    input: &Input<'_>,
+    decision: &mut Decision,
+    taken: &mut BTreeSet<Subject>,
+    action: Action,
+    cause: &Cause,
+    config: &str,
+) {
     let subject: Subject = action.subject();
-    if input.in_flight.contains_key(&subject) || decision.steps.iter().any(|s| s.action.subject() == subject) {
+    if input.in_flight.contains_key(&subject) || taken.contains(&subject) {
         return;
     }
     if let Some((failure, until)) = recovery::backoff(input, &subject, config) {
@@ -93,5 +110,6 @@ fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action, cause: &C
         );
         return;
     }
+    taken.insert(subject);
     decision.step(action, cause.clone());
 }

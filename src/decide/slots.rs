@@ -1,6 +1,6 @@
 //! Slots: each replica of each service with the containers that fill it, sorted into the one that fits and the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::recovery::{self, Verdict};
 use super::{Decision, Drift, Input};
@@ -11,11 +11,19 @@ use crate::model::{ImageId, Project, Service, ServiceName, Timestamp};
 /// Every replica that is desired, and the containers that are nobody's.
 pub(super) struct Slots<'a> {
     input: &'a Input<'a>,
-    project: &'a Project,
-    by_service: BTreeMap<&'a ServiceName, Vec<Slot<'a>>>,
-    /// Containers of replicas beyond the desired number, by service.
-    surplus: BTreeMap<&'a ServiceName, Vec<&'a Container>>,
+    by_service: BTreeMap<&'a ServiceName, Filled<'a>>,
+    /// The services, dependencies first.
+    order: Vec<&'a Service>,
     orphans: Vec<&'a Container>,
+    jobs: BTreeSet<&'a ServiceName>,
+}
+
+/// One service.
+struct Filled<'a> {
+    service: &'a Service,
+    slots: Vec<Slot<'a>>,
+    /// Containers of replicas beyond the desired number.
+    surplus: Vec<&'a Container>,
 }
 
 /// One replica.
@@ -53,42 +61,55 @@ pub(super) enum Phase {
 
 impl<'a> Slots<'a> {
     pub(super) fn of(input: &'a Input<'a>, project: &'a Project) -> Self {
-        let mut grouped: BTreeMap<&ServiceName, BTreeMap<u32, Vec<&Container>>> = BTreeMap::new();
+        let mut grouped: BTreeMap<&ServiceName, BTreeMap<u32, Vec<&Container>>> =
+            project.services.keys().map(|name| (name, BTreeMap::new())).collect();
         let mut orphans = Vec::new();
         for container in input.observed.containers.values() {
             if container.project != *input.project || container.oneoff {
                 continue;
             }
-            match container.service.as_ref().filter(|s| project.services.contains_key(*s)) {
-                Some(service) => {
-                    grouped.entry(service).or_default().entry(container.number).or_default().push(container);
-                }
+            match container.service.as_ref().and_then(|service| grouped.get_mut(service)) {
+                Some(groups) => groups.entry(container.number).or_default().push(container),
                 None => orphans.push(container),
             }
         }
-        let mut by_service = BTreeMap::new();
-        let mut surplus = BTreeMap::new();
-        for (name, service) in &project.services {
-            let mut groups = grouped.remove(name).unwrap_or_default();
+        let jobs = project.jobs();
+        // Both are in the order of names.
+        let filled = grouped.into_iter().zip(project.services.values()).map(|((name, mut groups), service)| {
+            let is_job = jobs.contains(name);
             let slots = (1..=service.replicas)
-                .map(|number| Slot::of(input, project, service, number, groups.remove(&number).unwrap_or_default()))
+                .map(|number| Slot::of(input, service, is_job, number, groups.remove(&number).unwrap_or_default()))
                 .collect();
-            by_service.insert(name, slots);
-            surplus.insert(name, groups.into_values().flatten().collect());
-        }
-        Self { input, project, by_service, surplus, orphans }
+            (name, Filled { service, slots, surplus: groups.into_values().flatten().collect() })
+        });
+        Self { input, by_service: filled.collect(), order: project.in_dependency_order(), orphans, jobs }
+    }
+
+    /// The services, dependencies first.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &'a Service> + '_ {
+        self.order.iter().copied()
     }
 
     pub(super) fn of_service(&self, service: &ServiceName) -> &[Slot<'a>] {
-        self.by_service.get(service).map_or(&[], Vec::as_slice)
+        self.by_service.get(service).map_or(&[], |filled| &filled.slots)
     }
 
     pub(super) fn surplus(&self, service: &ServiceName) -> &[&'a Container] {
-        self.surplus.get(service).map_or(&[], Vec::as_slice)
+        self.by_service.get(service).map_or(&[], |filled| &filled.surplus)
     }
 
     pub(super) fn orphans(&self) -> impl Iterator<Item = &'a Container> + '_ {
         self.orphans.iter().copied()
+    }
+
+    /// Services that are to end, with 0.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &'a ServiceName> + '_ {
+        self.jobs.iter().copied()
+    }
+
+    /// Whether a service is one of them.
+    pub(super) fn is_job(&self, service: &ServiceName) -> bool {
+        self.jobs.contains(service)
     }
 
     /// Whether some container of the project is attached to the network of that id or name.
@@ -96,15 +117,19 @@ impl<'a> Slots<'a> {
         self.input.observed.containers.values().any(|c| attached(c, network))
     }
 
-    /// Whether some container holds this very network, not just one of its name.
+    /// Whether some container holds this very network, not just one of its name. That of a job that is done needs it no
+    /// more.
     pub(super) fn holds(&self, network: &crate::model::observed::Network) -> bool {
-        self.input.observed.containers.values().any(|c| c.networks.contains(network.id.as_str()))
+        let done = |c: &Container| {
+            let mut slots = c.service.iter().flat_map(|s| self.of_service(s));
+            !c.is_running() && slots.any(|s| s.phase == Phase::Completed && s.number == c.number)
+        };
+        self.input.observed.containers.values().any(|c| c.networks.contains(network.id.as_str()) && !done(c))
     }
 
     /// Reports what differs. Comparing is by configuration hash and image.
     pub(super) fn drift(&self, decision: &mut Decision) {
-        for (name, slots) in &self.by_service {
-            let Some(service) = self.project.services.get(*name) else { continue };
+        for (name, Filled { service, slots, .. }) in &self.by_service {
             for slot in slots.iter().filter(|s| s.current.is_some() && !s.stale.is_empty()) {
                 decision.replacing.insert(((*name).clone(), slot.number));
             }
@@ -131,8 +156,7 @@ impl<'a> Slots<'a> {
 
     /// Jobs that are seen to be done and not yet remembered.
     pub(super) fn completions(&self, decision: &mut Decision) {
-        for (name, slots) in &self.by_service {
-            let Some(service) = self.project.services.get(*name) else { continue };
+        for (name, Filled { service, slots, .. }) in &self.by_service {
             if slots.is_empty() || slots.iter().any(|s| s.phase != Phase::Completed) {
                 continue;
             }
@@ -153,8 +177,8 @@ impl<'a> Slots<'a> {
 impl<'a> Slot<'a> {
     fn of(
         input: &Input<'a>,
-        project: &Project,
         service: &'a Service,
+        is_job: bool,
         number: u32,
         mut containers: Vec<&'a Container>,
     ) -> Self {
@@ -173,18 +197,12 @@ impl<'a> Slot<'a> {
             .copied();
         let stale: Vec<_> = containers.into_iter().filter(|c| current.is_none_or(|cur| cur.id != c.id)).collect();
         let subject = Subject::Replica(service.name.clone(), number);
-        let phase = phase(input, project, service, &subject, current);
+        let phase = phase(input, service, is_job, &subject, current);
         Self { number, current, stale, phase }
     }
 }
 
-fn phase(
-    input: &Input<'_>,
-    project: &Project,
-    service: &Service,
-    subject: &Subject,
-    current: Option<&Container>,
-) -> Phase {
+fn phase(input: &Input<'_>, service: &Service, is_job: bool, subject: &Subject, current: Option<&Container>) -> Phase {
     let known_image = input.observed.images.get(&service.image).and_then(Option::as_ref);
     let remembered = input.ledger.completions.get(&service.name).is_some_and(|done| {
         done.config_hash == service.config_hash && known_image.is_none_or(|image| *image == done.image)
@@ -200,12 +218,10 @@ fn phase(
         ContainerState::Removing => Phase::Removing,
         ContainerState::Dead => Phase::Dead,
         ContainerState::Exited { .. } if remembered => Phase::Completed,
-        ContainerState::Exited { .. } => {
-            match recovery::after_exit(input, service, project.is_job(&service.name), subject, container) {
-                Verdict::Completed => Phase::Completed,
-                verdict => Phase::Ended(verdict),
-            }
-        }
+        ContainerState::Exited { .. } => match recovery::after_exit(input, service, is_job, subject, container) {
+            Verdict::Completed => Phase::Completed,
+            verdict => Phase::Ended(verdict),
+        },
     }
 }
 
@@ -219,7 +235,7 @@ pub(super) enum Difference {
 /// difference: what runs is not given up for it.
 pub(super) fn difference(input: &Input<'_>, service: &Service, container: &Container) -> Option<Difference> {
     // While a container it shares with is not there, its own cannot be told from the desired one.
-    if service.label_hash().is_some_and(|hash| container.config_hash.as_ref() != Some(&hash)) {
+    if service.hash_on_label().is_some_and(|hash| container.config_hash.as_deref() != Some(&*hash)) {
         return Some(Difference::Config { from: container.config_hash.clone() });
     }
     match input.observed.images.get(&service.image) {

@@ -39,6 +39,7 @@ pub mod duration {
 }
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,8 +83,11 @@ pub fn load_all(
     previous: &[Arc<Loaded>],
 ) -> Result<Vec<Arc<Loaded>>, source::ReadError> {
     let mut all: Vec<Arc<Loaded>> = Vec::new();
+    // By their text: to compare paths part by part is slow where there are many.
+    let before: BTreeMap<&OsStr, &Arc<Loaded>> = previous.iter().map(|l| (l.path.as_os_str(), l)).collect();
     for found in source::discover(root)? {
-        let same = previous.iter().find(|l| l.found == found && l.inputs.iter().all(Stamp::is_current));
+        let known = before.get(found.path.as_os_str());
+        let same = known.filter(|l| l.found == found && l.inputs.iter().all(Stamp::is_current));
         all.push(match same {
             Some(loaded) => Arc::clone(loaded),
             None => {
@@ -91,7 +95,7 @@ pub fn load_all(
                 // What no longer parses is made of what it was made of before.
                 if loaded.parts.is_empty()
                     && loaded.project.is_none()
-                    && let Some(before) = previous.iter().find(|l| l.path == loaded.path)
+                    && let Some(before) = known
                 {
                     loaded.parts.clone_from(&before.parts);
                 }
@@ -106,8 +110,14 @@ pub fn load_all(
 /// does not load, nothing changes about the file: it is neither a project nor gone.
 fn leave_out_parts(all: Vec<Arc<Loaded>>) -> Vec<Arc<Loaded>> {
     let whole = |path: &Path| source::clean(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-    let owners: Vec<(PathBuf, BTreeSet<PathBuf>, bool)> =
-        all.iter().map(|l| (whole(&l.path), l.parts.clone(), l.project.is_some())).collect();
+    let owners: Vec<(PathBuf, BTreeSet<PathBuf>, bool)> = all
+        .iter()
+        .filter(|l| !l.parts.is_empty())
+        .map(|l| (whole(&l.path), l.parts.clone(), l.project.is_some()))
+        .collect();
+    if owners.is_empty() {
+        return all;
+    }
     all.into_iter()
         .filter_map(|loaded| {
             let path = whole(&loaded.path);

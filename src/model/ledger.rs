@@ -81,6 +81,8 @@ pub struct Slot {
     pub started: Option<ContainerId>,
     /// The configuration it was started with.
     pub config: Option<String>,
+    /// The container that the controller itself stopped last: should it be wanted again, its end is nobody's failure.
+    pub stopped: Option<ContainerId>,
     /// When the old container could not be started in place of a failed replacement.
     pub fall_back_failed: Option<Timestamp>,
 }

@@ -159,6 +159,15 @@ impl Project {
             })
     }
 
+    /// All of them at once: each answer of [`Project::is_job`] looks at every service.
+    pub fn jobs(&self) -> BTreeSet<&ServiceName> {
+        let said = self.services.values().filter(|s| s.extension.kind.as_deref() == Some("job")).map(|s| &s.name);
+        let awaited = self.services.values().flat_map(|s| &s.depends_on).filter_map(|(name, dependency)| {
+            (dependency.condition == super::service::Condition::CompletedSuccessfully).then_some(name)
+        });
+        said.chain(awaited).collect()
+    }
+
     /// Whether some service says how an image is built.
     pub fn can_build(&self, image: &str) -> bool {
         self.services.values().any(|s| s.build.is_some() && s.image == image)
@@ -167,36 +176,36 @@ impl Project {
     /// Services, dependencies first; equals in the order of their names. Cycles were refused by the loader; should one
     /// get here all the same, its members come last.
     pub fn in_dependency_order(&self) -> Vec<&Service> {
-        let mut waits: BTreeMap<&ServiceName, usize> = BTreeMap::new();
-        let mut dependents: BTreeMap<&ServiceName, Vec<&ServiceName>> = BTreeMap::new();
-        for service in self.services.values() {
-            let known = service.depends_on.keys().filter(|d| self.services.contains_key(*d));
-            let mut count = 0;
-            for dependency in known {
-                dependents.entry(dependency).or_default().push(&service.name);
-                count += 1;
+        // By place in the order of names: a name is looked for once for each dependency.
+        let names: Vec<&ServiceName> = self.services.keys().collect();
+        let services: Vec<&Service> = self.services.values().collect();
+        let mut waits = vec![0_usize; services.len()];
+        let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); services.len()];
+        for (place, service) in services.iter().enumerate() {
+            for dependency in service.depends_on.keys() {
+                if let Ok(on) = names.binary_search(&dependency) {
+                    dependents[on].push(place);
+                    waits[place] += 1;
+                }
             }
-            waits.insert(&service.name, count);
         }
-        let mut layer: BTreeSet<&ServiceName> = waits.iter().filter(|(_, n)| **n == 0).map(|(name, _)| *name).collect();
-        let mut order = Vec::with_capacity(self.services.len());
+        let mut layer: Vec<usize> = (0..services.len()).filter(|place| waits[*place] == 0).collect();
+        let mut order = Vec::with_capacity(services.len());
         while !layer.is_empty() {
-            let mut next = BTreeSet::new();
-            for name in layer {
-                waits.remove(name);
-                order.extend(self.services.get(name));
-                for dependent in dependents.get(name).into_iter().flatten() {
-                    if let Some(count) = waits.get_mut(dependent) {
-                        *count -= 1;
-                        if *count == 0 {
-                            next.insert(*dependent);
-                        }
+            let mut next = Vec::new();
+            for place in layer {
+                order.push(services[place]);
+                for dependent in &dependents[place] {
+                    waits[*dependent] -= 1;
+                    if waits[*dependent] == 0 {
+                        next.push(*dependent);
                     }
                 }
             }
+            next.sort_unstable();
             layer = next;
         }
-        order.extend(waits.keys().filter_map(|name| self.services.get(*name)));
+        order.extend(waits.iter().zip(&services).filter(|(waits, _)| **waits > 0).map(|(_, service)| *service));
         order
     }
 }

@@ -6,6 +6,7 @@ mod mount;
 mod network;
 mod resources;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -323,13 +324,18 @@ impl Service {
 
     /// The hash that Compose writes on its containers; `None`: a container it shares with is not there.
     pub fn label_hash(&self) -> Option<String> {
-        let Some(template) = &self.hash_template else { return Some(self.config_hash.clone()) };
+        self.hash_on_label().map(Cow::into_owned)
+    }
+
+    /// The same, for who only compares it: most services share nothing, and need no text of their own for it.
+    pub fn hash_on_label(&self) -> Option<Cow<'_, str>> {
+        let Some(template) = &self.hash_template else { return Some(Cow::Borrowed(&self.config_hash)) };
         let mut text = template.clone();
         for service in self.shares_with() {
             // In JSON the mark is escaped.
             text = text.replace(&format!("\\u0001{service}\\u0001"), self.peers.get(&service)?.as_str());
         }
-        Some(super::hash::sha256_hex(text))
+        Some(Cow::Owned(super::hash::sha256_hex(text)))
     }
 
     /// `PROJECT-SERVICE-NUMBER`, or `container_name`.

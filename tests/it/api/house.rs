@@ -106,8 +106,8 @@ impl House {
         for (name, text) in files {
             std::fs::write(root.join(name), text).unwrap();
         }
-        let options = WatchOptions { root, environment: [].into(), events: false, rescan: Duration::from_secs(60) };
-        assert!(self.handle.reading(read(&options, &[], &SystemClock)));
+        let options = WatchOptions { root, environment: [].into(), rescan: Duration::from_secs(60) };
+        assert!(self.handle.reading(read(&options, &[])));
     }
 
     /// A house in which everything of these manifests has converged.
