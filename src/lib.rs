@@ -10,8 +10,9 @@
 //! | [`model`] | data that all rooms speak; no IO |
 //! | [`manifest`] | Compose files in, a typed [`model::Project`] or diagnostics out |
 //! | [`decide`] | the pure heart: what may be done now, and why |
-//! | [`engine`] | the traits of a container engine, and the Docker Engine behind them |
+//! | [`engine`] | the traits of a container engine; the Docker Engine and a simulated one behind them |
 //! | [`control`] | the loop: observe, decide, carry out, remember |
+//! | [`rehearsal`] | the same loop over the simulated engine, in virtual time |
 //! | [`api`] | the read-only HTTP API |
 //! | [`telemetry`] | metrics and logs |
 //! | [`cli`] | the verbs, rendered for people and for machines |
@@ -34,6 +35,7 @@ pub mod decide;
 pub mod engine;
 pub mod manifest;
 pub mod model;
+pub mod rehearsal;
 pub mod schemas;
 pub mod settings;
 pub mod telemetry;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::control::publish::Status;
 use crate::manifest;
 use crate::model::event::Event;
+use crate::rehearsal::report::Rehearsal;
 use crate::settings::Settings;
 
 /// A document that there is a schema of.
@@ -21,11 +22,13 @@ pub enum Document {
     Event,
     /// What `status --format json` prints
     Status,
+    /// What `rehearse --format json` prints
+    Rehearsal,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Manifest, Self::Settings, Self::Event, Self::Status];
+    pub const ALL: [Self; 5] = [Self::Manifest, Self::Settings, Self::Event, Self::Status, Self::Rehearsal];
 
     /// The name on the command line; the file is `schemas/NAME.schema.json`.
     pub fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Document {
             Self::Settings => "settings",
             Self::Event => "event",
             Self::Status => "status",
+            Self::Rehearsal => "rehearsal",
         }
     }
 
@@ -44,6 +48,7 @@ impl Document {
             Self::Settings => derived::<Settings>(SchemaSettings::draft07().for_deserialize()),
             Self::Event => derived::<Event>(SchemaSettings::draft07().for_serialize()),
             Self::Status => derived::<Status<'_>>(SchemaSettings::draft07().for_serialize()),
+            Self::Rehearsal => derived::<Rehearsal>(SchemaSettings::draft07().for_serialize()),
         }
     }
 

@@ -31,6 +31,7 @@ mod context;
 mod down;
 mod plan;
 mod progress;
+mod rehearse;
 mod render;
 mod run;
 mod schema;
@@ -87,6 +88,8 @@ enum Verb {
     Render(render::Arguments),
     /// Show what would be done, in order, and why (exit 0: nothing, 2: changes, 1: error)
     Plan(plan::Arguments),
+    /// Show what would happen in a simulated Engine, also when things go wrong; needs no Docker
+    Rehearse(rehearse::Arguments),
     /// Make it so once, then exit
     Apply(apply::Arguments),
     /// Remove a project's containers and networks; volumes are kept unless --volumes
@@ -123,6 +126,10 @@ fn start(arguments: Arguments) -> Ended {
     let environment = crate::settings::environment();
     crate::telemetry::init_logs(environment.get("RUST_LOG").map(String::as_str));
     let context = Context::new(&arguments.common, environment)?;
+    // Brings a runtime of its own, in which time is virtual.
+    if let Verb::Rehearse(arguments) = &arguments.verb {
+        return rehearse::rehearse(&context, arguments);
+    }
     // Two threads: one for the loop, one for what is read beside it.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
@@ -131,6 +138,7 @@ fn start(arguments: Arguments) -> Ended {
             Verb::Validate(arguments) => validate::validate(&context, &arguments),
             Verb::Render(arguments) => render::render(&context, &arguments),
             Verb::Plan(arguments) => plan::plan(&context, &arguments).await,
+            Verb::Rehearse(arguments) => rehearse::rehearse(&context, &arguments),
             Verb::Apply(arguments) => apply::apply(&context, &arguments).await,
             Verb::Down(arguments) => down::down(&context, &arguments).await,
             Verb::Status(arguments) => status::status(&context, &arguments).await,

@@ -8,6 +8,7 @@ use evenkeel::settings::Settings;
 use serde_json::{Value, json};
 
 use super::api::house::{BROKEN, House, OTHER, SHOP};
+use super::support::evenkeel;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -332,4 +333,13 @@ async fn what_a_controller_says_of_an_engine_that_is_away_fits() {
     let house = House::open(&[SHOP], true);
     house.until("the project", |s| !s.projects.is_empty()).await;
     accepts(Document::Status, "status", &house.handle.ask(Operation::Status).await.unwrap());
+}
+
+#[test]
+fn what_a_rehearsal_tells_fits() {
+    let manifests = root().join("manifests").display().to_string();
+    let mut command = evenkeel(root());
+    command.args(["rehearse", &manifests, "--format", "json", "--fault", "reboot@30s", "--fault", "kill:migrate@1m"]);
+    let told: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    accepts(Document::Rehearsal, "rehearsal", &told);
 }

@@ -1,0 +1,134 @@
+//! Where a rehearsal takes place: an engine, folders, and a controller that can end and be started again.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+use super::VirtualClock;
+use crate::control::ledger::{LedgerError, Store};
+use crate::control::publish::Observer;
+use crate::control::watch::{News, WatchOptions, watch};
+use crate::control::{Clock, Controller, Handle, Options};
+use crate::engine::sim::{Client, SimEngine};
+
+/// Runs something in virtual time, on this thread alone.
+///
+/// # Errors
+/// When the system gives no runtime.
+pub fn virtually<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    Ok(runtime.block_on(work))
+}
+
+/// What a controller is started with.
+#[derive(Debug, Clone)]
+pub struct StageOptions {
+    /// How it behaves.
+    pub control: Options,
+    /// How the manifests directory is watched.
+    pub watch: WatchOptions,
+    /// The state folder.
+    pub state: PathBuf,
+}
+
+/// The stage.
+pub struct Stage {
+    /// The engine.
+    pub engine: SimEngine,
+    /// The controller's clock.
+    pub clock: Arc<VirtualClock>,
+    /// Told when the engine decided that the controller ends.
+    pub died: Arc<Notify>,
+    options: StageOptions,
+    running: Option<Running>,
+}
+
+struct Running {
+    handle: Handle,
+    client: Client,
+    control: JoinHandle<()>,
+    watcher: JoinHandle<()>,
+    news: mpsc::Sender<()>,
+}
+
+impl Stage {
+    /// A stage on which no controller runs yet.
+    pub fn new(engine: SimEngine, options: StageOptions) -> Self {
+        let clock = Arc::new(VirtualClock::new(engine.now()));
+        Self { engine, clock, died: Arc::default(), options, running: None }
+    }
+
+    /// Starts the controller, as a process that was not there before: all it knows stands on the disk.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn start(&mut self, observer: Arc<dyn Observer>) -> Result<Handle, LedgerError> {
+        self.kill();
+        let store = Store::open(&self.options.state)?;
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let (readings, asked) = mpsc::unbounded_channel();
+        let (news, told) = mpsc::channel(1);
+        let client = self.engine.client();
+        let control = self.options.control.clone();
+        let (controller, handle) =
+            Controller::new(control, Arc::new(client.clone()), store, clock, observer, readings)?;
+        let sink = handle.clone();
+        let watch_options = self.options.watch.clone();
+        let watcher = tokio::spawn(watch(watch_options, News::Told(told), asked, move |r| sink.reading(r)));
+        let control = tokio::spawn(controller.run());
+        let killed = (control.abort_handle(), watcher.abort_handle());
+        let died = Arc::clone(&self.died);
+        self.engine.on_death(move || {
+            killed.0.abort();
+            killed.1.abort();
+            died.notify_one();
+        });
+        self.running = Some(Running { handle: handle.clone(), client, control, watcher, news });
+        Ok(handle)
+    }
+
+    /// Ends the controller at once, as SIGKILL does: calls that were begun go on or do not, and nothing more is written.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.client.die();
+            running.control.abort();
+            running.watcher.abort();
+        }
+    }
+
+    /// Whether a controller runs.
+    pub fn runs(&self) -> bool {
+        self.running.as_ref().is_some_and(|r| r.client.is_alive() && !r.control.is_finished())
+    }
+
+    /// How the controller that ran last came to panic, if it did.
+    pub async fn panicked(&mut self) -> Option<String> {
+        let running = self.running.take_if(|r| r.control.is_finished())?;
+        let error = running.control.await.err()?;
+        let panic = error.try_into_panic().ok()?;
+        let text = panic.downcast_ref::<String>().cloned();
+        Some(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default())
+    }
+
+    /// A way to talk to the controller.
+    pub fn handle(&self) -> Option<&Handle> {
+        self.running.as_ref().map(|r| &r.handle)
+    }
+
+    /// Tells the controller that the files changed, as the file system does.
+    pub fn files_changed(&self) {
+        if let Some(running) = &self.running {
+            // One that is waiting already says the same.
+            let _ = running.news.try_send(());
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
