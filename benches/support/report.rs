@@ -31,6 +31,7 @@ impl Samples {
     }
 
     /// Pair by pair: what a slow minute does to both sides cancels out.
+    #[allow(dead_code, reason = "not every benchmark compares two sides")]
     pub fn over(&self, other: &Samples) -> Samples {
         Samples(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
     }
@@ -54,6 +55,26 @@ impl Section {
         println!("\n{key}: {title}");
         println!("  {:<44} {:>10} {:>10} {:>10} {:>4}", "", "median", "min", "max", "n");
         Section { key, rows: Vec::new(), targets: Vec::new(), extra: json!({}), missed: 0 }
+    }
+
+    /// A section whose figures are not samples: a table with columns of its own.
+    #[allow(dead_code, reason = "not every benchmark has such a table")]
+    pub fn table(key: &'static str, title: &str) -> Self {
+        println!("\n{key}: {title}");
+        Section { key, rows: Vec::new(), targets: Vec::new(), extra: json!({}), missed: 0 }
+    }
+
+    #[allow(dead_code, reason = "see `table`")]
+    pub fn columns(&self, names: &[String]) {
+        let names: String = names.iter().map(|name| format!(" {name:>15}")).collect();
+        println!("  {:<32}{names}", "");
+    }
+
+    #[allow(dead_code, reason = "see `table`")]
+    pub fn line(&mut self, what: &str, values: &[f64]) {
+        let show = |value: &f64| format!(" {value:>15.precision$}", precision = usize::from(value.fract() != 0.0) * 2);
+        println!("  {what:<32}{}", values.iter().map(show).collect::<String>());
+        self.rows.push(json!({ "what": what, "values": values }));
     }
 
     pub fn row(&mut self, what: &str, unit: &str, samples: &Samples) {
