@@ -14,7 +14,7 @@ BENCH_COMPOSE ?=
 FUZZ_TIME ?= 180
 FKS_STATE := $(if $(filter 0,$(shell id -u)),/var/lib/evenkeel-fks,$(HOME)/.local/state/evenkeel-fks)
 
-.PHONY: help run down fks fks-down build image engine test fmt lint unit conformance bench bench-loader fuzz clean toolchain
+.PHONY: help run down fks fks-down build image engine test fmt lint unit conformance bench bench-loader bench-scale fuzz search clean toolchain
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,7 +35,7 @@ fks-down: build ## remove the fleet
 	@$(EVENKEEL) down --manifests examples/fks/manifests --config examples/fks/evenkeel.yaml --state $(FKS_STATE) fks
 
 build: toolchain ## build both programs in release mode, into target/release
-	@$(CARGO) build --release $(FLAGS) --bins
+	@$(CARGO) build --release $(FLAGS) --bin evenkeel --bin demo-service
 	@mkdir -p target/release
 	@for name in evenkeel demo-service; do \
 	  cmp -s $(BUILT)/$$name target/release/$$name || cp -f $(BUILT)/$$name target/release/$$name; done
@@ -66,12 +66,15 @@ conformance: ## compare `render` with recorded answers of Docker Compose, where 
 	  python3 $(CONFORMANCE) --binary target/$(HOST)/debug/evenkeel --hashes; \
 	else echo "skipped: CONFORMANCE names no checker"; fi
 
-bench: build image bench-loader ## measure against bare API calls; see benches/README.md
+bench: build image bench-loader bench-scale ## measure against bare API calls; see benches/README.md
 	@$(CARGO) build --release $(FLAGS) --example floor
 	$(CARGO) bench $(FLAGS) --bench engine -- --floor $(BUILT)/examples/floor --evenkeel $(EVENKEEL) all
 
 bench-loader: build ## measure loading; BENCH_COMPOSE=PATH names a docker-compose to compare with
 	$(CARGO) bench $(FLAGS) --bench loader -- --evenkeel $(EVENKEEL) $(if $(BENCH_COMPOSE),--compose $(BENCH_COMPOSE))
+
+bench-scale: toolchain ## measure the control loop over many services, simulated
+	$(CARGO) bench $(FLAGS) --bench scale
 
 # The switches of the fuzzer are not in a stable compiler; this variable lets it take them. Sanitizers are for unsafe
 # code, of which there is none. What is found lies in fuzz/artifacts; the corpus grows in fuzz/corpus.
@@ -80,6 +83,11 @@ fuzz: toolchain ## look for input that the loader cannot take, for FUZZ_TIME=180
 	@mkdir -p fuzz/corpus/loader
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS= $(CARGO) fuzz run --sanitizer none loader fuzz/corpus/loader fuzz/seeds/loader -- \
 	  -max_total_time=$(FUZZ_TIME) -timeout=20 -rss_limit_mb=2048 -max_len=16384 -dict=fuzz/loader.dict
+
+SEEDS ?= 200000
+
+search: toolchain ## look for interleavings that break an invariant, SEEDS=200000 of them; see docs/search.md
+	$(CARGO) run --release $(FLAGS) --bin search -- --seeds $(SEEDS)
 
 clean: ## remove what was built
 	$(CARGO) clean

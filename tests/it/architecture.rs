@@ -189,6 +189,10 @@ fn offences(source: &Source) -> Vec<String> {
         }
     }
     for (word, _, except, why) in WORDS.iter().filter(|(_, rooms, ..)| concerns(rooms)) {
+        // The search is a test that has a program of its own.
+        if source.path.starts_with("bin/search/") && why.starts_with("no panics") {
+            continue;
+        }
         if except.iter().any(|e| source.path.starts_with(e)) {
             continue;
         }

@@ -5,5 +5,7 @@ mod architecture;
 mod decide;
 mod engine;
 mod manifest;
+mod rehearse;
 mod schemas;
+mod sim;
 mod support;

@@ -1,0 +1,7 @@
+//! The simulated Engine: against the real one, as what one answers and tells the other does too; and as the place where
+//! everything goes wrong for the controller.
+
+mod behaviour;
+mod scene;
+mod search;
+mod sequences;
