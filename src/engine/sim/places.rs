@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::refused;
 use super::world::World;
 use crate::engine::{EngineError, EventKind};
 use crate::model::observed::{Network, Volume};
 use crate::model::{ImageId, NetworkId, ProjectName, labels};
-
-fn refused(status: u16, message: impl Into<String>) -> EngineError {
-    EngineError::Refused { status, message: message.into() }
-}
 
 impl World {
     /// Makes a network. Old Engines make a second one of the same name.
