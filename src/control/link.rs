@@ -110,7 +110,9 @@ impl Controller {
         self.cache.listed(point, &connection.listing);
         let now = self.clock.now();
         // Listed, and gone a moment later: that is to be seen twice.
-        let doubtful = connection.containers.iter().any(|(_, found)| found.is_none());
+        let gone: BTreeSet<_> = connection.containers.iter().filter(|(_, c)| c.is_none()).map(|(id, _)| id).collect();
+        let listed = connection.listing.containers.iter();
+        let doubtful: BTreeSet<_> = listed.filter(|c| gone.contains(&c.id)).map(|c| c.project.clone()).collect();
         for (id, found) in connection.containers {
             self.cache.inspected(&id, point, found, Instant::now());
         }
@@ -135,7 +137,7 @@ impl Controller {
                 tracked.ledger.prepared.retain(|id| self.cache.container(id).is_some());
                 tracked.unsaved |= tracked.ledger.prepared.len() != before;
             }
-            let fresh = seen && !doubtful;
+            let fresh = seen && !doubtful.contains(&tracked.name);
             tracked.refresh = if fresh { Refresh::Fresh } else { Refresh::List(mark) };
             missed |= !fresh;
         }
@@ -306,8 +308,6 @@ impl Controller {
         }
         if !self.inspecting.contains_key(id) {
             self.release_container(id);
-        }
-        if !self.inspecting.contains_key(id) {
             self.awaited(id);
         }
     }
@@ -429,9 +429,7 @@ impl Controller {
         for id in self.cache.inspected_before(old).into_iter().take(INSPECTS_A_RESYNC) {
             self.inspect(id);
         }
-        let targets = self.projects.values().filter_map(|t| t.target.as_ref());
-        let used = targets.flat_map(|p| p.services.values()).map(|s| s.image.as_str()).collect();
-        for reference in self.cache.images_before(old, &used).into_iter().take(INSPECTS_A_RESYNC) {
+        for reference in self.cache.images_before(old).into_iter().take(INSPECTS_A_RESYNC) {
             self.look_up(&reference);
         }
     }

@@ -236,21 +236,16 @@ impl Cache {
             return false;
         };
         let mut oom = false;
-        let mut doubts = 0;
-        if let Some(entry) = self.entries.get(id) {
+        if let Some(entry) = self.entries.get_mut(id) {
             if entry.event > point {
                 return true;
             }
             oom = entry.oom;
-            doubts = entry.doubts;
-            let known = self.projects.get(&entry.project).and_then(|o| o.containers.get(id));
-            if doubts < DOUBTS && known.is_some_and(|known| is_behind(known.state, container.state)) {
-                if let Some(entry) = self.entries.get_mut(id) {
-                    entry.doubts += 1;
-                }
-                return true;
-            }
             if let Some(old) = self.projects.get(&entry.project).and_then(|o| o.containers.get(id)) {
+                if entry.doubts < DOUBTS && is_behind(old.state, container.state) {
+                    entry.doubts += 1;
+                    return true;
+                }
                 let same_run = match (old.state, container.state) {
                     (ContainerState::Running { since: a }, ContainerState::Running { since: b }) => {
                         a == b || old.killed
@@ -266,8 +261,7 @@ impl Cache {
             *seen |= oom;
         }
         let event = self.entries.get(id).map_or(0, |e| e.event);
-        let doubts = if doubts < DOUBTS { 0 } else { doubts };
-        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, doubts };
+        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, doubts: 0 };
         self.entries.insert(id.clone(), entry);
         self.projects.entry(container.project.clone()).or_default().containers.insert(id.clone(), container);
         false
@@ -346,8 +340,8 @@ impl Cache {
 
     /// Forgets references that nobody uses, and says which of the others were last looked up before this time, the
     /// longest ago first.
-    pub fn images_before(&mut self, time: Instant, used: &BTreeSet<&str>) -> Vec<String> {
-        self.images.retain(|reference, _| used.contains(reference.as_str()));
+    pub fn images_before(&mut self, time: Instant) -> Vec<String> {
+        self.images.retain(|reference, _| self.interest.of_image(reference).next().is_some());
         let mut old: Vec<_> = self.images.iter().filter(|(_, known)| known.at < time).collect();
         old.sort_by_key(|(_, known)| known.at);
         old.into_iter().map(|(reference, _)| reference.clone()).collect()

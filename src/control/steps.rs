@@ -83,7 +83,7 @@ impl Controller {
 
     /// The kinds of steps that there is room for.
     fn room(&self) -> Starved {
-        Starved { busy: self.busy < self.options.parallel, waiting: self.running - self.busy < WAITING_CALLS }
+        room(self.busy, self.running, self.options.parallel)
     }
 
     /// Whether what is known is worth a decision.
@@ -126,7 +126,9 @@ impl Controller {
             now: self.clock.now(),
         };
         let decision = planted::decide(&input);
-        debug_assert!(planted::any() || decide::lint(&input, &decision).is_empty(), "a decision breaks an invariant");
+        if !planted::any() {
+            debug_assert_eq!(decide::lint(&input, &decision), Vec::<String>::new());
+        }
         self.observer.decided(&input, &decision);
         let changes = !decision.steps.is_empty();
         self.observer.notice(&Notice::Decided { project: name, took: began.elapsed(), changes });
@@ -243,10 +245,10 @@ impl Controller {
         let Some(tracked) = self.projects.get_mut(name) else { return };
         for step in steps {
             let busy = keeps_busy(&step.action);
-            let room = if busy { self.busy < self.options.parallel } else { self.running - self.busy < WAITING_CALLS };
-            if !room {
-                starved.busy |= busy;
-                starved.waiting |= !busy;
+            let kind = Starved { busy, waiting: !busy };
+            if !kind.finds(room(self.busy, self.running, self.options.parallel)) {
+                starved.busy |= kind.busy;
+                starved.waiting |= kind.waiting;
                 continue;
             }
             if matches!(step.action, Action::StartContainer { .. }) && !self.options.start_delay.is_zero() {
@@ -537,6 +539,11 @@ impl Controller {
             self.event(EventType::SystemAlert, Severity::Error, None, None, text);
         }
     }
+}
+
+/// The kinds of steps that there is room for while so many run, so many of them keeping the engine busy.
+fn room(busy: usize, running: usize, parallel: usize) -> Starved {
+    Starved { busy: busy < parallel, waiting: running - busy < WAITING_CALLS }
 }
 
 /// What the Engine's words mean.

@@ -253,10 +253,7 @@ pub async fn act(scenario: &Scenario, stage: &mut Stage, place: &Place, act: &Ac
             later.push((u64::from(for_ms), Later::Resume(id)));
         }
         Act::Plan { project } => {
-            let before = place.clerk.court().calls[0];
             ask(stage, Operation::Plan { project: format!("p{project}") }).await?;
-            // Steps that were begun before may have arrived at the engine meanwhile, but no time passed.
-            let _ = before;
         }
     }
     Some(later)

@@ -90,7 +90,6 @@ pub struct Recipe {
     /// 0: the default one, 1: a second one too, 2: an external one too.
     pub networks: u8,
     pub port: Option<u16>,
-    pub container_name: bool,
     pub grace: Option<u8>,
     /// In the network namespace of what it depends on first.
     pub shares: bool,
@@ -137,7 +136,6 @@ impl Recipe {
             volume: one_in(draw, 4),
             networks: if shares { 0 } else { [0, 0, 0, 1, 2][draw.usize(0..5)] },
             port,
-            container_name: false,
             grace: one_in(draw, 4).then(|| draw.u8(1..5)),
             shares,
             supply: if one_in(draw, 4) { draw.u8(0..5) } else { 0 },
