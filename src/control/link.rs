@@ -1,7 +1,7 @@
 //! The link to the engine: connecting, listening, looking again. An engine that is away is not containers that are away:
 //! nothing is decided until everything was looked at afresh.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,7 +13,9 @@ use super::publish::{EngineStatus, Notice};
 use super::tracked::Refresh;
 use super::{Answer, Controller, Message};
 use crate::decide::memory;
-use crate::engine::{ContainerEvent, EngineError, EngineEvent, EngineInfo, EngineRead, EventKind, Listing};
+use crate::engine::{
+    ContainerEvent, EngineError, EngineEvent, EngineInfo, EngineRead, EventKind, ListedContainer, Listing,
+};
 use crate::model::event::{EventType, Severity};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::{ContainerId, ImageId, ProjectName, Timestamp};
@@ -82,6 +84,18 @@ async fn inspect(engine: &dyn EngineRead, id: ContainerId) -> Result<(ContainerI
     Ok((id, found))
 }
 
+/// Projects of whose containers the list and the inspect a moment later tell differently, or one is gone: no event tells
+/// which of them is true, so that is to be seen twice.
+fn contradicted(connection: &Connection) -> BTreeSet<ProjectName> {
+    let inspected: BTreeMap<_, _> = connection.containers.iter().map(|(id, found)| (id, found)).collect();
+    let agree = |listed: &ListedContainer| match inspected.get(&listed.id) {
+        Some(Some(found)) => found.state.as_str() == listed.state,
+        Some(None) => false,
+        None => true,
+    };
+    connection.listing.containers.iter().filter(|c| !agree(c)).map(|c| c.project.clone()).collect()
+}
+
 impl Controller {
     /// Begins to look at everything.
     pub(super) fn connect(&mut self) {
@@ -109,10 +123,7 @@ impl Controller {
         let point = self.cache.point();
         self.cache.listed(point, &connection.listing);
         let now = self.clock.now();
-        // Listed, and gone a moment later: that is to be seen twice.
-        let gone: BTreeSet<_> = connection.containers.iter().filter(|(_, c)| c.is_none()).map(|(id, _)| id).collect();
-        let listed = connection.listing.containers.iter();
-        let doubtful: BTreeSet<_> = listed.filter(|c| gone.contains(&c.id)).map(|c| c.project.clone()).collect();
+        let doubtful = contradicted(&connection);
         for (id, found) in connection.containers {
             self.cache.inspected(&id, point, found, Instant::now());
         }

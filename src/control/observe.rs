@@ -40,6 +40,8 @@ struct Entry {
     inspected: Instant,
     /// It ran out of memory in this run.
     oom: bool,
+    /// When its last run ended, by an event.
+    ended: Option<Timestamp>,
     /// Inspects in a row that told of a time before what events had told.
     doubts: u8,
 }
@@ -179,8 +181,14 @@ impl Cache {
         let clock = self.clock;
         if *action == ContainerEvent::Destroyed {
             self.forget(id);
-            let entry =
-                Entry { project: project.clone(), event: clock, inspected: Instant::now(), oom: false, doubts: 0 };
+            let entry = Entry {
+                project: project.clone(),
+                event: clock,
+                inspected: Instant::now(),
+                oom: false,
+                ended: None,
+                doubts: 0,
+            };
             self.entries.insert(id.clone(), entry);
             return reaction;
         }
@@ -202,11 +210,13 @@ impl Cache {
                 // Whether there is a check is told by the inspect that follows.
                 container.health = Health::Starting;
                 entry.oom = false;
+                entry.ended = None;
                 return look(reaction);
             }
             ContainerEvent::Died { code } => {
                 reaction.died = Some((id.clone(), *code));
                 container.exit_watched = true;
+                entry.ended = Some(time);
                 if container.engine_restarts {
                     // The Engine may be about to restart it: only an inspect tells.
                     return look(reaction);
@@ -235,14 +245,16 @@ impl Cache {
             self.forget(id);
             return false;
         };
-        let mut oom = false;
+        let (mut oom, mut ended) = (false, None);
         if let Some(entry) = self.entries.get_mut(id) {
             if entry.event > point {
                 return true;
             }
-            oom = entry.oom;
+            (oom, ended) = (entry.oom, entry.ended);
             if let Some(old) = self.projects.get(&entry.project).and_then(|o| o.containers.get(id)) {
-                if entry.doubts < DOUBTS && is_behind(old.state, container.state) {
+                let over =
+                    matches!(container.state, ContainerState::Running { since } if ended.is_some_and(|at| since < at));
+                if entry.doubts < DOUBTS && (over || is_behind(old.state, container.state)) {
                     entry.doubts += 1;
                     return true;
                 }
@@ -261,7 +273,7 @@ impl Cache {
             *seen |= oom;
         }
         let event = self.entries.get(id).map_or(0, |e| e.event);
-        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, doubts: 0 };
+        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, ended, doubts: 0 };
         self.entries.insert(id.clone(), entry);
         self.projects.entry(container.project.clone()).or_default().containers.insert(id.clone(), container);
         false

@@ -96,10 +96,16 @@ impl Controller {
         let ours = !self.options.single && tracked.ledger.root == self.options.root;
         let wanted = !self.options.asked_only && (tracked.manifest.is_some() || ours);
         let concerned = tracked.ledger.down.is_some() || tracked.ledger.suspended || wanted;
-        if tracked.refresh != Refresh::Fresh || !concerned {
+        if !concerned {
             return;
         }
+        let fresh = tracked.refresh == Refresh::Fresh;
         let began = std::time::Instant::now();
+        let now = self.clock.now();
+        if let Some(unanswered) = &mut tracked.ledger.unanswered {
+            // The clock was set back: from now on, then.
+            *unanswered = now.min(*unanswered);
+        }
         let others = self.others(name);
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
@@ -123,8 +129,14 @@ impl Controller {
             instance: &self.instance,
             take_over: self.options.take_over,
             seed: seed(&self.instance),
-            now: self.clock.now(),
+            now,
         };
+        if !fresh {
+            let done = decide::completions(&input);
+            tracked.unsaved |= !done.is_empty();
+            tracked.ledger.completions.extend(done);
+            return;
+        }
         let decision = planted::decide(&input);
         if !planted::any() {
             debug_assert_eq!(decide::lint(&input, &decision), Vec::<String>::new());
@@ -430,11 +442,12 @@ impl Controller {
         tracked.unsaved = true;
         if error.is_unreachable() {
             // The engine is away: that is no failure of the step.
+            tracked.ledger.unanswered = Some(now);
             self.on_engine_lost(&error.to_string());
             return;
         }
         let target = tracked.target.clone();
-        let trouble = trouble(error);
+        let trouble = trouble(error, &step.action);
         let attempts = memory::failed(&mut tracked.ledger, target.as_deref(), step, trouble, &error.to_string(), now);
         self.list();
         // Told when it begins and as it doubles, not each time.
@@ -547,10 +560,12 @@ fn room(busy: usize, running: usize, parallel: usize) -> Starved {
 }
 
 /// What the Engine's words mean.
-fn trouble(error: &EngineError) -> Trouble {
+fn trouble(error: &EngineError, action: &Action) -> Trouble {
+    // It may be another one that is not there: one whose namespaces it shares.
+    let itself = |message: &str| action.container().is_some_and(|id| message.contains(id.as_str()));
     match error {
         EngineError::Refused { status: 404, message } if message.contains("network") => Trouble::NetworkGone,
-        EngineError::Refused { status: 404, .. } => Trouble::GoingAway,
+        EngineError::Refused { status: 404, message } if itself(message) => Trouble::GoingAway,
         EngineError::Refused { status: 409, message } if message.contains("marked for removal") => Trouble::GoingAway,
         error if error.outcome_unknown() => Trouble::Unknown,
         _ => Trouble::Other,

@@ -114,8 +114,9 @@ impl Tracked {
 
     pub(super) fn remembered(name: ProjectName, remembered: Remembered) -> Self {
         let mut ledger = remembered.ledger;
-        // Their outcome shows when everything is looked at.
-        ledger.in_flight.clear();
+        // Their outcome shows when everything is looked at, or later.
+        let begun = std::mem::take(&mut ledger.in_flight).into_values().map(|mark| mark.since);
+        ledger.unanswered = begun.chain(ledger.unanswered).max();
         Self {
             name,
             manifest: None,

@@ -42,6 +42,8 @@ pub enum Cause {
     },
     /// It is made and what it waited for is ready.
     Ready,
+    /// The controller itself had stopped it, and it is wanted after all.
+    WantedAgain,
     /// It ended by itself.
     Exited {
         /// The exit code.
@@ -119,6 +121,7 @@ impl fmt::Display for Cause {
                 write!(f, "its image changed from {} to {}", short(from.as_str()), short(to.as_str()))
             }
             Self::Ready => f.write_str("what it waited for is ready"),
+            Self::WantedAgain => f.write_str("it had been stopped, and is wanted again"),
             Self::Exited { code, attempt } => write!(f, "it exited with {code} (restart {attempt})"),
             Self::Killed { code, attempt } => {
                 write!(f, "it was stopped or killed from outside, exit {code} (restart {attempt})")
@@ -207,6 +210,11 @@ pub enum WaitingOn {
     Guard,
     /// A second look that finds it still gone from the manifest.
     SecondLook,
+    /// A call whose answer never came: it may take effect yet.
+    Unanswered {
+        /// Until then.
+        until: Timestamp,
+    },
     /// `--take-over`: another evenkeel made this.
     OtherInstance {
         /// Its id.
@@ -228,6 +236,7 @@ impl WaitingOn {
             Self::Suspended => "suspended",
             Self::Guard => "guard",
             Self::SecondLook => "second_look",
+            Self::Unanswered { .. } => "unanswered",
             Self::OtherInstance { .. } => "other_instance",
         }
     }
@@ -263,6 +272,9 @@ impl fmt::Display for WaitingOn {
             Self::Suspended => f.write_str("`evenkeel resume`: it is suspended"),
             Self::Guard => f.write_str("`evenkeel confirm`: too much would be removed at once"),
             Self::SecondLook => f.write_str("a second look at the manifest before anything is removed"),
+            Self::Unanswered { until } => {
+                write!(f, "what an unanswered call may still bring, until {until}")
+            }
             Self::OtherInstance { instance } => {
                 write!(f, "`--take-over`: it was made by the evenkeel instance {instance}")
             }

@@ -2,7 +2,7 @@
 
 use super::recovery::{self, Verdict};
 use super::resources::Places;
-use super::slots::{Difference, Phase, Slot, Slots, attached, difference};
+use super::slots::{Difference, Filled, Phase, Slot, Slots, attached};
 use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, removal};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState, Health};
@@ -12,35 +12,34 @@ use crate::model::{Project, Service};
 /// How often a replacement may come down before it came up, where the Engine restarts it by itself.
 const REPLACEMENT_TRIES: u32 = 3;
 
-/// Decides about one service. Steps are added in the order of urgency.
+/// Decides about one service, and says how it is. Steps are added in the order of urgency.
 pub(super) fn decide(
     input: &Input<'_>,
     project: &Project,
     slots: &Slots<'_>,
     places: &Places,
     other_projects: &[Waiting],
-    service: &Service,
+    (place, filled): (usize, &Filled<'_>),
     decision: &mut Decision,
-) {
+) -> ServiceState {
+    let service = filled.service;
     if service.extension.suspend || input.ledger.suspended_services.contains(&service.name) {
         decision.wait(Some(&service.name), WaitingOn::Suspended);
-        decision.services.insert(service.name.clone(), ServiceState::Suspended);
-        return;
+        return ServiceState::Suspended;
     }
-    let turn = Turn { input, project, slots, places, other_projects, service };
+    let turn = Turn { input, project, slots, places, other_projects, place, filled, service };
     let mut worst = ServiceState::NotStarted;
-    for slot in slots.of_service(&service.name) {
+    for slot in &filled.slots {
         let state = turn.slot(slot, decision);
         worst = worse(worst, state);
     }
-    let surplus = slots.surplus(&service.name);
     // Half a file may say fewer replicas, too.
-    if surplus.is_empty() || input.absences_confirmed {
-        removal::containers(input, Some(project), surplus, &Cause::ScaledDown, decision);
+    if filled.surplus.is_empty() || input.absences_confirmed {
+        removal::containers(input, Some(project), &filled.surplus, &Cause::ScaledDown, decision);
     } else {
         decision.wait(Some(&service.name), WaitingOn::SecondLook);
     }
-    decision.services.insert(service.name.clone(), worst);
+    worst
 }
 
 fn worse(a: ServiceState, b: ServiceState) -> ServiceState {
@@ -82,6 +81,8 @@ struct Turn<'a, 'i> {
     slots: &'a Slots<'i>,
     places: &'a Places,
     other_projects: &'a [Waiting],
+    place: usize,
+    filled: &'a Filled<'i>,
     service: &'a Service,
 }
 
@@ -128,8 +129,7 @@ impl Turn<'_, '_> {
         // One whose start failed too is left until then: a start that fails is not tried over and over.
         let exited = |c: &&&Container| matches!(c.state, ContainerState::Exited { .. }) && c.error.is_none();
         let (false, Some(old)) = (runs, slot.stale.iter().rev().find(exited)) else { return };
-        let is_job = self.slots.is_job(&self.service.name);
-        match recovery::after_exit(self.input, self.service, is_job, subject, old) {
+        match recovery::after_exit(self.input, self.service, self.filled.is_job, subject, old) {
             Verdict::Again { at, .. } if at > self.input.now => decision.wake(at),
             Verdict::Again { cause, .. } => {
                 let ours = recovery::stopped_by_us(self.input, subject, old);
@@ -163,13 +163,10 @@ impl Turn<'_, '_> {
             self.discard(slot, old, Cause::Unprepared, decision);
             return ServiceState::Starting { since: None };
         }
-        if self.service.label_hash().is_none() {
-            let all = self.service.shares_with();
-            let missing = all.iter().find(|name| !self.service.peers.contains_key(*name));
-            let on = missing.map(|name| format!("the container of {name}, which it shares with"));
-            return ServiceState::Waiting { on: on.unwrap_or_default() };
+        if let Some(state) = self.alone() {
+            return state;
         }
-        if !self.places.ready_for(self.service) {
+        if !self.places.ready_for(self.place, self.service) {
             return self.lacking_places();
         }
         let name = self.final_name(slot);
@@ -199,7 +196,7 @@ impl Turn<'_, '_> {
             decision.step(create(name, None), cause);
             return ServiceState::Starting { since: None };
         };
-        let cause = match difference(self.input, self.service, old) {
+        let cause = match self.filled.difference(old) {
             Some(Difference::Image { from, to }) => Cause::ImageChanged { from, to },
             Some(Difference::Config { from }) => {
                 Cause::ConfigChanged { from, to: self.service.label_hash().unwrap_or_default() }
@@ -273,14 +270,15 @@ impl Turn<'_, '_> {
 
     /// A container as desired is there, alone.
     fn settled(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> ServiceState {
-        let name = self.final_name(slot);
-        let temporary = current.name.strip_suffix(&name).is_some_and(|head| head.len() == 13 && head.ends_with('_'));
+        // `ID_NAME`, of a replacement.
+        let temporary = current.name.as_bytes().get(12) == Some(&b'_')
+            && current.name.get(13..).is_some_and(|name| name == self.final_name(slot));
         if temporary && slot.phase != Phase::Removing {
             let action = Action::RenameContainer {
                 service: self.service.name.clone(),
                 number: slot.number,
                 container: current.id.clone(),
-                name,
+                name: self.final_name(slot),
             };
             decision.step(action, Cause::ReplacementReady);
             return self.settled_state(slot, &mut Decision::default());
@@ -401,8 +399,18 @@ impl Turn<'_, '_> {
         Some(adrift)
     }
 
+    /// A service whose container it shares with has none: nothing can be made or started for it.
+    fn alone(&self) -> Option<ServiceState> {
+        let all = self.service.shares_with();
+        let missing = all.iter().find(|name| !self.service.peers.contains_key(*name))?;
+        Some(ServiceState::Waiting { on: format!("the container of {missing}, which it shares with") })
+    }
+
     /// What keeps the service from starting.
     fn unready(&self, decision: &mut Decision) -> Option<ServiceState> {
+        if let Some(state) = self.alone() {
+            return Some(state);
+        }
         if let Some(first) = self.other_projects.first() {
             for waiting in self.other_projects {
                 if !decision.waiting.contains(waiting) {

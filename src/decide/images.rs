@@ -5,16 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use super::slots::{Phase, Slots};
+use super::slots::{Filled, Phase, Slots};
 use super::{Action, Cause, Decision, Input, WaitingOn, recovery, resources};
 use crate::model::service::PullPolicy;
-use crate::model::{Project, Service, ServiceName, Timestamp};
+use crate::model::{Project, Service, Timestamp};
 
 /// How far the images are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Images {
-    /// Services that containers may be made for.
-    pub(super) ready: BTreeSet<ServiceName>,
+    /// Whether containers may be made for a service, by its place.
+    pub(super) ready: Vec<bool>,
     /// Images that something is still to be done about, by reference.
     pub(super) pending: BTreeSet<String>,
 }
@@ -33,17 +33,16 @@ enum Need {
 
 /// Decides about all images.
 pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Images {
-    let mut images = Images::default();
+    let mut images = Images { ready: vec![false; slots.by_name().len()], pending: BTreeSet::new() };
     let mut to_build = BTreeSet::new();
-    for service in slots.in_order() {
+    for (place, filled) in slots.in_order() {
+        let service = filled.service;
         if service.extension.suspend || input.ledger.suspended_services.contains(&service.name) {
             continue;
         }
-        match (Turn { input, project, slots, service }).need(decision) {
+        match (Turn { input, project, filled, service }).need(decision) {
             Need::Nothing => {}
-            Need::Ready => {
-                images.ready.insert(service.name.clone());
-            }
+            Need::Ready => images.ready[place] = true,
             Need::Step(action, cause) => {
                 images.pending.insert(service.image.clone());
                 if matches!(action, Action::BuildImage { .. }) {
@@ -58,7 +57,7 @@ pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, de
             }
             Need::Meanwhile(action, cause) => {
                 images.pending.insert(service.image.clone());
-                images.ready.insert(service.name.clone());
+                images.ready[place] = true;
                 refresh(input, decision, action, cause, &service.image);
             }
         }
@@ -83,13 +82,13 @@ fn refresh(input: &Input<'_>, decision: &mut Decision, action: Action, cause: Ca
 struct Turn<'a> {
     input: &'a Input<'a>,
     project: &'a Project,
-    slots: &'a Slots<'a>,
+    filled: &'a Filled<'a>,
     service: &'a Service,
 }
 
 impl Turn<'_> {
     fn need(&self, decision: &mut Decision) -> Need {
-        let Some(image) = self.input.observed.images.get(&self.service.image) else { return Need::Nothing };
+        let Some(image) = self.filled.image else { return Need::Nothing };
         let there = image.is_some();
         match self.service.pull_policy {
             PullPolicy::Always if self.to_be_made() && !self.fetched() => {
@@ -98,9 +97,7 @@ impl Turn<'_> {
             PullPolicy::Build if self.service.build.is_some() && self.outdated() => {
                 self.build(if there { Cause::NewConfiguration } else { Cause::Missing })
             }
-            PullPolicy::Every(interval) if there && !self.slots.of_service(&self.service.name).is_empty() => {
-                self.every(interval, decision)
-            }
+            PullPolicy::Every(interval) if there && !self.filled.slots.is_empty() => self.every(interval, decision),
             _ if there => Need::Ready,
             // An image that nothing has to be made from is not supplied.
             _ if !self.to_be_made() => Need::Nothing,
@@ -141,7 +138,7 @@ impl Turn<'_> {
     }
 
     fn to_be_made(&self) -> bool {
-        self.slots.of_service(&self.service.name).iter().any(|s| s.phase == Phase::Absent)
+        self.filled.slots.iter().any(|s| s.phase == Phase::Absent)
     }
 
     fn supply(&self) -> Option<&crate::model::ledger::Supply> {

@@ -13,8 +13,8 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     let subject = step.action.subject();
     let mark = InFlight { action: step.action.to_string(), since: now };
     ledger.in_flight.insert(subject.clone(), mark);
-    if let Action::CreateContainer { service, .. } = &step.action {
-        // What is made is not done: a job that goes back to an earlier configuration runs in it again.
+    if let Action::StartContainer { service, .. } = &step.action {
+        // What runs is not done: a job that goes back to an earlier configuration runs in it again.
         ledger.completions.remove(service);
     }
     // Should the answer be lost, it is not somebody else who removed it.
@@ -143,6 +143,9 @@ pub fn failed(
 ) -> u32 {
     let subject = step.action.subject();
     ledger.in_flight.remove(&subject);
+    if trouble == Trouble::Unknown {
+        ledger.unanswered = Some(now);
+    }
     // What failed was no run: the failures set the pace.
     if trouble != Trouble::Unknown
         && let (Some(attempt), Some(slot)) = (step.cause.attempt(), ledger.slots.get_mut(&subject))

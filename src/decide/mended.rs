@@ -28,8 +28,12 @@ pub(super) fn subjects(
             let wanted = project.services.values().any(|s| s.image == *reference);
             !wanted || input.observed.images.get(reference).is_some_and(Option::is_some)
         }
-        Subject::Replica(service, number) => match slots.of_service(service).iter().find(|s| s.number == *number) {
-            Some(slot) => slot.stale.is_empty() && readiness::came_up(&slot.phase),
+        Subject::Replica(service, number) => match slots
+            .find(service)
+            .zip(slots.of_service(service).iter().find(|s| s.number == *number))
+        {
+            // Until it is known which image is meant, what runs only seems to be as desired.
+            Some((filled, slot)) => filled.image.is_some() && slot.stale.is_empty() && readiness::came_up(&slot.phase),
             None => !input
                 .observed
                 .containers

@@ -198,6 +198,16 @@ pub fn decide(input: &Input<'_>) -> Decision {
     decision
 }
 
+/// Only the jobs that are seen to be done: to be remembered even while too little is known to decide, as their
+/// containers may be gone when it is.
+pub fn completions(input: &Input<'_>) -> BTreeMap<ServiceName, Completion> {
+    let mut decision = Decision::default();
+    if let Target::Declared(project) = input.target {
+        slots::Slots::of(input, &sharing::resolve(project, input.observed)).completions(&mut decision);
+    }
+    decision.completions
+}
+
 fn anything_left(input: &Input<'_>) -> bool {
     input.observed.containers.values().any(|c| c.project == *input.project)
         || input.observed.networks.values().any(|n| n.project.as_ref() == Some(input.project))
@@ -222,15 +232,17 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     }
     let other_projects = readiness::projects(input, project);
     let places = resources::decide(input, project, &slots, decision);
-    for service in slots.in_order() {
-        containers::decide(input, project, &slots, &places, &other_projects, service, decision);
+    let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
+    for (place, filled) in slots.in_order() {
+        states[place] = containers::decide(input, project, &slots, &places, &other_projects, (place, filled), decision);
     }
+    decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {
-        let orphans: Vec<_> = slots.orphans().collect();
+        let orphans = slots.orphans();
         if !orphans.is_empty() && !input.absences_confirmed {
             decision.wait(None, WaitingOn::SecondLook);
         } else {
-            removal::containers(input, None, &orphans, &Cause::Orphan, decision);
+            removal::containers(input, None, orphans, &Cause::Orphan, decision);
         }
     }
     let mut busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
@@ -251,7 +263,7 @@ fn overall(input: &Input<'_>, slots: &slots::Slots<'_>, decision: &Decision) -> 
     if !decision.steps.is_empty()
         || !input.in_flight.is_empty()
         || states().any(|s| matches!(s, ServiceState::Starting { .. } | ServiceState::Stopping))
-        || slots.jobs().any(|job| matches!(decision.services.get(job), Some(ServiceState::Running { .. })))
+        || states().zip(slots.by_name()).any(|(s, of)| of.is_job && matches!(s, ServiceState::Running { .. }))
     {
         return ProjectState::Progressing;
     }

@@ -78,7 +78,7 @@ pub(super) fn after_exit(
     // What the controller ended itself did not end by itself, whatever its exit code is and `restart` says.
     let seems_done = is_job && code == 0 && !container.killed;
     if stopped_by_us(input, subject, container) && !seems_done {
-        return Verdict::Again { cause: Cause::Ready, at: input.now, attempts: made };
+        return Verdict::Again { cause: Cause::WantedAgain, at: input.now, attempts: made };
     }
     let completion = code == 0 && !container.killed && (container.exit_watched || is_job);
     let always = matches!(service.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped));

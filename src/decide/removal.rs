@@ -2,12 +2,17 @@
 //! before what they depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Action, Cause, Decision, Input, WaitingOn, recovery};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::state::{ProjectState, ServiceState};
-use crate::model::{ContainerId, Project, ServiceName};
+use crate::model::{ContainerId, Project, ServiceName, Timestamp};
+
+/// The Engine carries out what it was asked for though nobody waits for the answer any more; by then it has. A create or
+/// start takes under a second (measured), ten times that under load.
+const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// Removes everything of the project but volumes; those too where `down --volumes` asked for it.
 pub(super) fn project(input: &Input<'_>, last: Option<&Project>, decision: &mut Decision) {
@@ -34,12 +39,26 @@ pub(super) fn project(input: &Input<'_>, last: Option<&Project>, decision: &mut 
         }
     }
     decision.gone = all.is_empty() && networks.is_empty() && volumes.is_empty() && input.in_flight.is_empty();
+    if let (true, Some(until)) = (decision.gone, late(input)) {
+        // What is forgotten is nobody's: what is still to come would stay for ever.
+        decision.gone = false;
+        decision.wake(until);
+        decision.wait(None, WaitingOn::Unanswered { until });
+    }
     let failing = decision.waiting.iter().any(|w| matches!(w.on, WaitingOn::Backoff { .. }));
     decision.state = Some(match (decision.gone, failing) {
         (true, _) => ProjectState::Converged,
         (_, true) => ProjectState::Degraded,
         _ => ProjectState::Progressing,
     });
+}
+
+/// Until when a call that was never answered may still take effect.
+fn late(input: &Input<'_>) -> Option<Timestamp> {
+    // What a clock that was set since told says nothing.
+    let unanswered = input.ledger.unanswered.filter(|at| *at <= input.now)?;
+    let until = unanswered.checked_add(UNANSWERED).ok()?;
+    (until > input.now).then_some(until)
 }
 
 /// Removes these containers, those that others of them depend on last.

@@ -20,15 +20,13 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Whether everything a container of this service is made from is there.
-    pub(super) fn ready_for(&self, service: &Service) -> bool {
+    /// Whether everything a container of this service, at that place, is made from is there.
+    pub(super) fn ready_for(&self, place: usize, service: &Service) -> bool {
         let volumes = service.mounts.iter().all(|m| match &m.source {
             MountSource::Volume { key, .. } => self.volumes.contains(key),
             _ => true,
         });
-        volumes
-            && self.images.ready.contains(&service.name)
-            && service.networks.keys().all(|key| self.networks.contains_key(key))
+        volumes && self.images.ready[place] && service.networks.keys().all(|key| self.networks.contains_key(key))
     }
 }
 

@@ -1,29 +1,31 @@
 //! Slots: each replica of each service with the containers that fill it, sorted into the one that fits and the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::recovery::{self, Verdict};
 use super::{Decision, Drift, Input};
 use crate::model::ledger::{Completion, Subject};
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::{ImageId, Project, Service, ServiceName, Timestamp};
 
-/// Every replica that is desired, and the containers that are nobody's.
+/// Every replica that is desired, and the containers that are nobody's. Services have places, in the order of their
+/// names: going through all of them costs no search for a name.
 pub(super) struct Slots<'a> {
     input: &'a Input<'a>,
-    by_service: BTreeMap<&'a ServiceName, Filled<'a>>,
-    /// The services, dependencies first.
-    order: Vec<&'a Service>,
+    services: Vec<Filled<'a>>,
+    /// The places of the services, dependencies first.
+    order: Vec<usize>,
     orphans: Vec<&'a Container>,
-    jobs: BTreeSet<&'a ServiceName>,
 }
 
 /// One service.
-struct Filled<'a> {
-    service: &'a Service,
-    slots: Vec<Slot<'a>>,
+pub(super) struct Filled<'a> {
+    pub(super) service: &'a Service,
+    /// It is to end, with 0.
+    pub(super) is_job: bool,
+    /// What its image reference means; `None`: nobody looked yet.
+    pub(super) image: Option<&'a Option<ImageId>>,
+    pub(super) slots: Vec<Slot<'a>>,
     /// Containers of replicas beyond the desired number.
-    surplus: Vec<&'a Container>,
+    pub(super) surplus: Vec<&'a Container>,
 }
 
 /// One replica.
@@ -61,55 +63,54 @@ pub(super) enum Phase {
 
 impl<'a> Slots<'a> {
     pub(super) fn of(input: &'a Input<'a>, project: &'a Project) -> Self {
-        let mut grouped: BTreeMap<&ServiceName, BTreeMap<u32, Vec<&Container>>> =
-            project.services.keys().map(|name| (name, BTreeMap::new())).collect();
-        let mut orphans = Vec::new();
+        let places = project.places();
+        let (mut found, mut orphans) = (Vec::new(), Vec::new());
         for container in input.observed.containers.values() {
             if container.project != *input.project || container.oneoff {
                 continue;
             }
-            match container.service.as_ref().and_then(|service| grouped.get_mut(service)) {
-                Some(groups) => groups.entry(container.number).or_default().push(container),
+            match container.service.as_ref().and_then(|service| places.get(service)) {
+                Some(place) => found.push((*place, container.number, container)),
                 None => orphans.push(container),
             }
         }
+        // The containers of a replica stay in the order of their ids.
+        found.sort_by_key(|(place, number, _)| (*place, *number));
         let jobs = project.jobs();
-        // Both are in the order of names.
-        let filled = grouped.into_iter().zip(project.services.values()).map(|((name, mut groups), service)| {
-            let is_job = jobs.contains(name);
-            let slots = (1..=service.replicas)
-                .map(|number| Slot::of(input, service, is_job, number, groups.remove(&number).unwrap_or_default()))
-                .collect();
-            (name, Filled { service, slots, surplus: groups.into_values().flatten().collect() })
+        let mut rest = &found[..];
+        let services = project.services.values().enumerate().map(|(place, service)| {
+            let (own, others) = rest.split_at(rest.partition_point(|(of, ..)| *of == place));
+            rest = others;
+            Filled::of(input, service, jobs.contains(&service.name), own)
         });
-        Self { input, by_service: filled.collect(), order: project.in_dependency_order(), orphans, jobs }
+        let services = services.collect();
+        let order = project.dependency_order(&places);
+        Self { input, services, order, orphans }
     }
 
-    /// The services, dependencies first.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = &'a Service> + '_ {
-        self.order.iter().copied()
+    /// The services, dependencies first, with their places.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (usize, &Filled<'a>)> {
+        self.order.iter().map(|place| (*place, &self.services[*place]))
     }
 
+    /// The services in the order of their names: the order of their places.
+    pub(super) fn by_name(&self) -> impl ExactSizeIterator<Item = &Filled<'a>> {
+        self.services.iter()
+    }
+
+    /// A service that is looked for by its name.
+    pub(super) fn find(&self, service: &ServiceName) -> Option<&Filled<'a>> {
+        let place = self.services.binary_search_by(|filled| filled.service.name.cmp(service)).ok()?;
+        self.services.get(place)
+    }
+
+    /// Its replicas.
     pub(super) fn of_service(&self, service: &ServiceName) -> &[Slot<'a>] {
-        self.by_service.get(service).map_or(&[], |filled| &filled.slots)
+        self.find(service).map_or(&[], |filled| &filled.slots)
     }
 
-    pub(super) fn surplus(&self, service: &ServiceName) -> &[&'a Container] {
-        self.by_service.get(service).map_or(&[], |filled| &filled.surplus)
-    }
-
-    pub(super) fn orphans(&self) -> impl Iterator<Item = &'a Container> + '_ {
-        self.orphans.iter().copied()
-    }
-
-    /// Services that are to end, with 0.
-    pub(super) fn jobs(&self) -> impl Iterator<Item = &'a ServiceName> + '_ {
-        self.jobs.iter().copied()
-    }
-
-    /// Whether a service is one of them.
-    pub(super) fn is_job(&self, service: &ServiceName) -> bool {
-        self.jobs.contains(service)
+    pub(super) fn orphans(&self) -> &[&'a Container] {
+        &self.orphans
     }
 
     /// Whether some container of the project is attached to the network of that id or name.
@@ -129,13 +130,14 @@ impl<'a> Slots<'a> {
 
     /// Reports what differs. Comparing is by configuration hash and image.
     pub(super) fn drift(&self, decision: &mut Decision) {
-        for (name, Filled { service, slots, .. }) in &self.by_service {
-            for slot in slots.iter().filter(|s| s.current.is_some() && !s.stale.is_empty()) {
-                decision.replacing.insert(((*name).clone(), slot.number));
+        for filled in &self.services {
+            let service = filled.service;
+            for slot in filled.slots.iter().filter(|s| s.current.is_some() && !s.stale.is_empty()) {
+                decision.replacing.insert((service.name.clone(), slot.number));
             }
-            for slot in slots.iter().filter(|s| s.current.is_none()) {
+            for slot in filled.slots.iter().filter(|s| s.current.is_none()) {
                 let Some(old) = slot.stale.first() else { continue };
-                let (path, desired, observed) = match difference(self.input, service, old) {
+                let (path, desired, observed) = match filled.difference(old) {
                     Some(Difference::Image { from, to }) => ("image", to.to_string(), Some(from.to_string())),
                     Some(Difference::Config { from }) => {
                         ("configuration", service.label_hash().unwrap_or_default(), from)
@@ -143,7 +145,7 @@ impl<'a> Slots<'a> {
                     None => continue,
                 };
                 decision.drift.push(Drift {
-                    service: (*name).clone(),
+                    service: service.name.clone(),
                     number: slot.number,
                     path,
                     desired,
@@ -156,7 +158,7 @@ impl<'a> Slots<'a> {
 
     /// Jobs that are seen to be done and not yet remembered.
     pub(super) fn completions(&self, decision: &mut Decision) {
-        for (name, Filled { service, slots, .. }) in &self.by_service {
+        for Filled { service, slots, .. } in &self.services {
             if slots.is_empty() || slots.iter().any(|s| s.phase != Phase::Completed) {
                 continue;
             }
@@ -166,22 +168,32 @@ impl<'a> Slots<'a> {
             });
             if let Some((at, image)) = ended.max_by_key(|(at, _)| *at) {
                 let completion = Completion { config_hash: service.config_hash.clone(), image: image.clone(), at };
-                if self.input.ledger.completions.get(*name) != Some(&completion) {
-                    decision.completions.insert((*name).clone(), completion);
+                if self.input.ledger.completions.get(&service.name) != Some(&completion) {
+                    decision.completions.insert(service.name.clone(), completion);
                 }
             }
         }
     }
 }
 
-impl<'a> Slot<'a> {
-    fn of(
-        input: &Input<'a>,
-        service: &'a Service,
-        is_job: bool,
-        number: u32,
-        mut containers: Vec<&'a Container>,
-    ) -> Self {
+impl<'a> Filled<'a> {
+    /// `own`: the containers of the service with their numbers, in the order of these.
+    fn of(input: &Input<'a>, service: &'a Service, is_job: bool, own: &[(usize, u32, &'a Container)]) -> Self {
+        let image = input.observed.images.get(&service.image);
+        let mut filled = Self { service, is_job, image, slots: Vec::new(), surplus: Vec::new() };
+        let numbered = |number| {
+            let from = own.partition_point(|(_, n, _)| *n < number);
+            let until = own.partition_point(|(_, n, _)| *n <= number);
+            &own[from..until]
+        };
+        let slots = (1..=service.replicas).map(|number| filled.slot(input, number, numbered(number))).collect();
+        filled.slots = slots;
+        let beyond = own.iter().filter(|(_, number, _)| !(1..=service.replicas).contains(number));
+        filled.surplus = beyond.map(|(.., container)| *container).collect();
+        filled
+    }
+
+    fn slot(&self, input: &Input<'_>, number: u32, own: &[(usize, u32, &'a Container)]) -> Slot<'a> {
         let rank = |c: &Container| match c.state {
             ContainerState::Running { .. } => 0,
             ContainerState::Restarting | ContainerState::Paused => 1,
@@ -189,39 +201,52 @@ impl<'a> Slot<'a> {
             ContainerState::Exited { .. } => 3,
             ContainerState::Dead | ContainerState::Removing => 4,
         };
-        containers.sort_by_key(|c| (c.created, c.id.clone()));
-        let current = containers
-            .iter()
-            .filter(|c| difference(input, service, c).is_none())
-            .min_by_key(|c| (rank(c), std::cmp::Reverse(c.created)))
-            .copied();
-        let stale: Vec<_> = containers.into_iter().filter(|c| current.is_none_or(|cur| cur.id != c.id)).collect();
-        let subject = Subject::Replica(service.name.clone(), number);
-        let phase = phase(input, service, is_job, &subject, current);
-        Self { number, current, stale, phase }
+        let mut containers: Vec<_> = own.iter().map(|(.., container)| *container).collect();
+        containers.sort_by_key(|c| c.created);
+        let as_desired = containers.iter().filter(|c| self.difference(c).is_none());
+        let current = as_desired.min_by_key(|c| (rank(c), std::cmp::Reverse(c.created))).copied();
+        containers.retain(|c| current.is_none_or(|current| current.id != c.id));
+        Slot { number, current, stale: containers, phase: self.phase(input, number, current) }
     }
-}
 
-fn phase(input: &Input<'_>, service: &Service, is_job: bool, subject: &Subject, current: Option<&Container>) -> Phase {
-    let known_image = input.observed.images.get(&service.image).and_then(Option::as_ref);
-    let remembered = input.ledger.completions.get(&service.name).is_some_and(|done| {
-        done.config_hash == service.config_hash && known_image.is_none_or(|image| *image == done.image)
-    });
-    let Some(container) = current else {
-        return if remembered { Phase::Completed } else { Phase::Absent };
-    };
-    match container.state {
-        ContainerState::Created => Phase::Created,
-        ContainerState::Running { since } => Phase::Running { since, health: container.health },
-        ContainerState::Paused => Phase::Paused,
-        ContainerState::Restarting => Phase::Restarting,
-        ContainerState::Removing => Phase::Removing,
-        ContainerState::Dead => Phase::Dead,
-        ContainerState::Exited { .. } if remembered => Phase::Completed,
-        ContainerState::Exited { .. } => match recovery::after_exit(input, service, is_job, subject, container) {
-            Verdict::Completed => Phase::Completed,
-            verdict => Phase::Ended(verdict),
-        },
+    fn phase(&self, input: &Input<'_>, number: u32, current: Option<&Container>) -> Phase {
+        let remembered = || {
+            input.ledger.completions.get(&self.service.name).is_some_and(|done| {
+                let known_image = self.image.and_then(Option::as_ref);
+                done.config_hash == self.service.config_hash && known_image.is_none_or(|image| *image == done.image)
+            })
+        };
+        let Some(container) = current else {
+            return if remembered() { Phase::Completed } else { Phase::Absent };
+        };
+        match container.state {
+            ContainerState::Created => Phase::Created,
+            ContainerState::Running { since } => Phase::Running { since, health: container.health },
+            ContainerState::Paused => Phase::Paused,
+            ContainerState::Restarting => Phase::Restarting,
+            ContainerState::Removing => Phase::Removing,
+            ContainerState::Dead => Phase::Dead,
+            ContainerState::Exited { .. } if remembered() => Phase::Completed,
+            ContainerState::Exited { .. } => {
+                let subject = Subject::Replica(self.service.name.clone(), number);
+                match recovery::after_exit(input, self.service, self.is_job, &subject, container) {
+                    // What cannot be told from the desired one may have done another job.
+                    Verdict::Completed if self.service.hash_on_label().is_some() => Phase::Completed,
+                    verdict => Phase::Ended(verdict),
+                }
+            }
+        }
+    }
+
+    /// How a container differs from what the service wants. An image that is not there, or was not looked up yet, is no
+    /// difference: what runs is not given up for it.
+    pub(super) fn difference(&self, container: &Container) -> Option<Difference> {
+        // While a container it shares with is not there, its own cannot be told from the desired one.
+        if self.service.hash_on_label().is_some_and(|hash| container.config_hash.as_deref() != Some(&*hash)) {
+            return Some(Difference::Config { from: container.config_hash.clone() });
+        }
+        let image = self.image?.as_ref().filter(|image| **image != container.image)?;
+        Some(Difference::Image { from: container.image.clone(), to: image.clone() })
     }
 }
 
@@ -229,21 +254,6 @@ fn phase(input: &Input<'_>, service: &Service, is_job: bool, subject: &Subject, 
 pub(super) enum Difference {
     Config { from: Option<String> },
     Image { from: ImageId, to: ImageId },
-}
-
-/// How a container differs from what its service wants. An image that is not there, or was not looked up yet, is no
-/// difference: what runs is not given up for it.
-pub(super) fn difference(input: &Input<'_>, service: &Service, container: &Container) -> Option<Difference> {
-    // While a container it shares with is not there, its own cannot be told from the desired one.
-    if service.hash_on_label().is_some_and(|hash| container.config_hash.as_deref() != Some(&*hash)) {
-        return Some(Difference::Config { from: container.config_hash.clone() });
-    }
-    match input.observed.images.get(&service.image) {
-        Some(Some(image)) if *image != container.image => {
-            Some(Difference::Image { from: container.image.clone(), to: image.clone() })
-        }
-        _ => None,
-    }
 }
 
 /// Whether a container is attached to a network. One that was never started is listed under the network's name or id as

@@ -34,6 +34,8 @@ pub struct ProjectLedger {
     pub slots: BTreeMap<Subject, Slot>,
     /// Steps that failed, until they work.
     pub failures: BTreeMap<Subject, Failure>,
+    /// When a step was last begun, or given up, whose answer never came: its call may take effect yet.
+    pub unanswered: Option<Timestamp>,
     /// Steps whose outcome is not known yet.
     pub in_flight: BTreeMap<Subject, InFlight>,
 }

@@ -1,6 +1,7 @@
 //! A project as its manifest wants it: the typed end of the loader's pipeline.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,9 @@ pub struct AiModel {
     pub runtime_flags: Vec<String>,
 }
 
+/// Services by name. Whatever their hashes are, the outcome of a look-up is the same, so these are not drawn.
+pub type Places<'a> = HashMap<&'a ServiceName, usize, BuildHasherDefault<DefaultHasher>>;
+
 /// `x-evenkeel` at the top level.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProjectExtension {
@@ -176,15 +180,25 @@ impl Project {
     /// Services, dependencies first; equals in the order of their names. Cycles were refused by the loader; should one
     /// get here all the same, its members come last.
     pub fn in_dependency_order(&self) -> Vec<&Service> {
-        // By place in the order of names: a name is looked for once for each dependency.
-        let names: Vec<&ServiceName> = self.services.keys().collect();
+        let services: Vec<&Service> = self.services.values().collect();
+        self.dependency_order(&self.places()).into_iter().filter_map(|place| services.get(place).copied()).collect()
+    }
+
+    /// The place of each service in the order of names, for who goes through all services and has a name to look for in
+    /// each.
+    pub fn places(&self) -> Places<'_> {
+        self.services.keys().enumerate().map(|(place, name)| (name, place)).collect()
+    }
+
+    /// The same as [`Project::in_dependency_order`], by place.
+    pub fn dependency_order(&self, places: &Places<'_>) -> Vec<usize> {
         let services: Vec<&Service> = self.services.values().collect();
         let mut waits = vec![0_usize; services.len()];
         let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); services.len()];
         for (place, service) in services.iter().enumerate() {
             for dependency in service.depends_on.keys() {
-                if let Ok(on) = names.binary_search(&dependency) {
-                    dependents[on].push(place);
+                if let Some(on) = places.get(dependency) {
+                    dependents[*on].push(place);
                     waits[place] += 1;
                 }
             }
@@ -194,7 +208,7 @@ impl Project {
         while !layer.is_empty() {
             let mut next = Vec::new();
             for place in layer {
-                order.push(services[place]);
+                order.push(place);
                 for dependent in &dependents[place] {
                     waits[*dependent] -= 1;
                     if waits[*dependent] == 0 {
@@ -205,7 +219,7 @@ impl Project {
             next.sort_unstable();
             layer = next;
         }
-        order.extend(waits.iter().zip(&services).filter(|(waits, _)| **waits > 0).map(|(_, service)| *service));
+        order.extend((0..services.len()).filter(|place| waits[*place] > 0));
         order
     }
 }

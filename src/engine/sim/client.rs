@@ -36,6 +36,11 @@ fn broken() -> EngineError {
     EngineError::NoAnswer("the connection was reset".to_owned())
 }
 
+/// There is no such thing, in the Engine's words where they are of a container.
+fn missing(call: &Call) -> EngineError {
+    call.container().map_or_else(|| refused(404, "there is no such thing"), no_such)
+}
+
 /// How a call goes on.
 struct Course {
     upset: Option<Upset>,
@@ -113,7 +118,7 @@ impl Client {
             match course.upset {
                 Some(Upset::Behind { by }) => Ok(look(world, by.max(lag))),
                 Some(Upset::Fails { status, .. }) => Err(refused(status, "something went wrong")),
-                Some(Upset::Missing) => Err(refused(404, "there is no such thing")),
+                Some(Upset::Missing) => Err(missing(&call)),
                 Some(Upset::Silent { .. }) => Err(EngineError::NoAnswer("timed out".to_owned())),
                 Some(Upset::Dies { .. }) => {
                     self.ends();
@@ -206,7 +211,7 @@ impl Client {
             _ if lost => Err(broken()),
             Some(Upset::Fails { status, .. }) => Err(refused(status, "something went wrong")),
             Some(Upset::Silent { .. }) => Err(EngineError::NoAnswer("timed out".to_owned())),
-            Some(Upset::Missing) => Err(refused(404, "there is no such thing")),
+            Some(Upset::Missing) => Err(missing(&call)),
             _ => answer,
         }
     }
@@ -347,10 +352,15 @@ impl EngineWrite for Client {
 
     async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), EngineError> {
         let container = id.clone();
-        let begun = self.write(Call::Stop { id: id.clone() }, move |world| world.ask_to_end(&container, grace)).await;
-        match begun {
-            Ok(Some(takes)) => {
-                let runs = |world: &World| world.container(id).is_some_and(Container::is_running);
+        let asked = move |world: &mut World| {
+            let run = world.simulated(&container).map(|c| c.run);
+            world.ask_to_end(&container, grace).map(|takes| takes.map(|takes| (takes, run)))
+        };
+        match self.write(Call::Stop { id: id.clone() }, asked).await {
+            // Waited for is the end of this run, whatever somebody begins after it.
+            Ok(Some((takes, run))) => {
+                let runs =
+                    |world: &World| world.simulated(id).is_some_and(|c| Some(c.run) == run && c.seen.is_running());
                 self.until(takes, |world| !runs(world)).await
             }
             Ok(None) => Ok(()),

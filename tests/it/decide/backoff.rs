@@ -75,3 +75,13 @@ fn a_clock_of_the_engine_that_is_ahead_makes_no_delay_longer() {
     let wake = scene.decide().wake_at;
     assert!(wake.is_none_or(|at| at.duration_since(scene.now()).as_secs() <= 2), "{wake:?}");
 }
+
+#[test]
+fn a_failure_is_not_over_only_because_nobody_knows_which_image_is_meant() {
+    let text = manifest("restart: always", false);
+    let mut scene = Scene::converged(&text);
+    scene.fails("a", 1, "no space left on device");
+    assert_eq!(scene.decide().mended.len(), 1, "it runs as desired");
+    scene.world.observed.images.clear();
+    assert_eq!(scene.decide().mended.len(), 0);
+}

@@ -184,3 +184,19 @@ fn containers_of_compose_run_and_of_other_projects_are_left_alone() {
     "#]]
     .assert_eq(&scene.containers());
 }
+
+#[test]
+fn a_project_is_not_forgotten_while_a_call_that_was_never_answered_may_still_take_effect() {
+    let mut scene = Scene::of(STORE);
+    scene.wanted = Wanted::Removed { confirmed: true };
+    scene.ledger.unanswered = Some(scene.now());
+    scene.world.pass(10);
+    expect![[r#"
+        waits for what an unanswered call may still bring, until 2026-01-01T00:00:30Z
+        [progressing]
+    "#]]
+    .assert_eq(&scene.report());
+    assert!(!scene.decide().gone && scene.decide().wake_at.is_some());
+    scene.world.pass(20);
+    assert!(scene.decide().gone);
+}

@@ -59,3 +59,34 @@ fn volumes_of_a_service_that_shares_itself_are_resolved_along_the_chain() {
     .assert_eq(&scene.settle());
     assert_eq!(scene.text(), "");
 }
+
+#[test]
+fn while_the_container_it_shares_with_is_not_there_nothing_is_started_in_it() {
+    let pair = PAIR.replace(
+        "network_mode: 'service:main'",
+        "network_mode: 'service:main', depends_on: {main: {condition: service_started, required: false}}",
+    );
+    let mut scene = Scene::converged(&pair);
+    let (main, side) = (scene.id("main", 1), scene.id("side", 1));
+    scene.world.end(&side, 1, false, true);
+    scene.world.observed.containers.remove(&main);
+    scene.fails("main", 1, "no space left on device");
+    expect![[r#"
+        main waits for the next attempt at 2026-01-01T00:00:05Z (1 so far): no space left on device
+        [degraded]
+        [main: failed, side: waiting]
+    "#]]
+    .assert_eq(&scene.report());
+}
+
+#[test]
+fn a_job_that_shares_with_nobody_knows_whom_is_not_done() {
+    let pair = PAIR.replace("'service:main'", "'service:main', x-evenkeel: {type: job}");
+    let mut scene = Scene::converged(&pair);
+    let (main, side) = (scene.id("main", 1), scene.id("side", 1));
+    scene.ledger.completions.clear();
+    scene.world.end(&side, 0, false, true);
+    assert_eq!(scene.decide().completions.len(), 1);
+    scene.world.observed.containers.remove(&main);
+    assert_eq!(scene.decide().completions.len(), 0);
+}

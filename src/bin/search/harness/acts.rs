@@ -129,8 +129,7 @@ pub async fn act(scenario: &Scenario, stage: &mut Stage, place: &Place, act: &Ac
             stage.files_changed();
         }
         Act::KillController { down_ms } => {
-            place.clerk.court().deaf = true;
-            place.clerk.court().down();
+            place.clerk.court().leaves();
             stage.kill();
             later.push((u64::from(down_ms), Later::ControllerBack));
         }
@@ -145,6 +144,7 @@ pub async fn act(scenario: &Scenario, stage: &mut Stage, place: &Place, act: &Ac
             later.push((u64::from(for_ms), Later::EngineDiskFree));
         }
         Act::LedgerDiskFull { for_ms } => {
+            place.clerk.court().forgetful = true;
             place.clerk.court().down();
             place.fill_ledger(true);
             later.push((u64::from(for_ms), Later::LedgerDiskFree));
@@ -282,6 +282,7 @@ pub async fn finish(scenario: &Scenario, stage: &mut Stage, place: &Place, later
         Later::EngineBack => engine.with(evenkeel::engine::sim::World::come_back),
         Later::EngineDiskFree => engine.with(|world| world.fill_disk(false)),
         Later::LedgerDiskFree => {
+            place.clerk.court().forgetful = false;
             place.clerk.court().down();
             place.fill_ledger(false);
         }

@@ -62,7 +62,7 @@ pub struct Court {
     removing: BTreeSet<ContainerId>,
     /// Jobs of one replica that ended with 0 while somebody looked: in which configuration, from which image, when.
     done: BTreeMap<(String, String), (Option<String>, ImageId, Timestamp)>,
-    /// Containers whose start was not answered as it should be.
+    /// Containers that were not told of as they should be, when they were started or looked at.
     unanswered: BTreeSet<ContainerId>,
     /// When nobody looked, or could not remember it, for a moment at least.
     downs: Vec<Timestamp>,
@@ -76,6 +76,10 @@ pub struct Court {
     pub seem_done: BTreeSet<(String, String)>,
     /// Nobody listens, or not to everything.
     pub deaf: bool,
+    /// Nothing can be written down.
+    pub forgetful: bool,
+    /// There is no controller, or none that has an engine.
+    absent: bool,
     /// Virtual seconds from the end of the faults until all was well.
     pub healed_after: u64,
     /// Services that need not be as without faults.
@@ -119,6 +123,8 @@ impl Clerk {
             stopping: BTreeSet::new(),
             seem_done: BTreeSet::new(),
             deaf: false,
+            forgetful: false,
+            absent: true,
             healed_after: 0,
             loose: 0,
             began,
@@ -292,14 +298,22 @@ impl Court {
         let ContainerState::Exited { code: 0, finished, .. } = container.state else { return };
         // What ended while the call was under way nobody could know of.
         let seen = self.asked.get(&container.id).is_some_and(|asked| finished < *asked);
-        if is_job(&self.scenario, container) && seen && !self.killed.contains(&container.id) {
+        // Half a file may not say that it is one.
+        let whole = self.versions_of(container).is_some_and(|(number, _)| !self.torn.contains(&number));
+        if whole && is_job(&self.scenario, container) && seen && !self.killed.contains(&container.id) {
             self.violation(format!("{} is done, and is started again", container.name));
         }
     }
 
-    /// Nobody looks now, or what is seen cannot be remembered.
+    /// For a moment at least nobody looks, or what is seen cannot be remembered.
     pub fn down(&mut self) {
         self.downs.push(self.now);
+    }
+
+    /// There is no controller any more.
+    pub fn leaves(&mut self) {
+        (self.deaf, self.absent) = (true, true);
+        self.down();
     }
 
     /// A job that was done, in the same configuration and from the same image, is not made again.
@@ -434,6 +448,8 @@ impl Court {
                     && *code == 0
                     && !self.killed.contains(id)
                     && !self.unanswered.contains(id)
+                    && !self.forgetful
+                    && !self.absent
                     && self.single(&container)
                 {
                     self.done.insert(key.clone(), (container.config_hash.clone(), container.image.clone(), self.now));
@@ -478,6 +494,12 @@ impl Director for Clerk {
         }
         court.fire(kind);
         court.say(|| format!("  ! {call}: {upset:?}"));
+        if let Call::Inspect { id } = call {
+            // Nobody may have seen how it ended.
+            let known = court.known.get(id).cloned();
+            court.done.retain(|key, _| Some(key) != known.as_ref());
+            court.unanswered.insert(id.clone());
+        }
         if let Call::Start { id } = call {
             // Whoever waits for this answer does not look at how it ended meanwhile.
             court.unanswered.insert(id.clone());
@@ -569,6 +591,7 @@ impl Observer for Clerk {
             }
             Notice::Event(event) => {
                 if matches!(event.event_type, EventType::EngineUp | EventType::EngineDown) {
+                    court.absent = event.event_type == EventType::EngineDown;
                     court.down();
                 }
                 court.say(|| {

@@ -256,8 +256,7 @@ impl Run<'_> {
                 biased;
                 () = died.notified() => {
                     self.clerk.court().say(|| "controller dies".to_owned());
-                    self.clerk.court().down();
-                    self.clerk.court().deaf = true;
+                    self.clerk.court().leaves();
                     self.agenda.put(self.millis() + 700, Item::Later(Later::ControllerBack));
                 }
                 () = tokio::time::sleep_until(self.began + Duration::from_millis(next)) => {
