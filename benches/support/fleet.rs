@@ -123,6 +123,8 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             exit_watched: false,
             networks,
             error: None,
+            fields: None,
+            differences: None,
         };
         observed.containers.insert(id, container);
     }

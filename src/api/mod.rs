@@ -1,5 +1,6 @@
 //! The read-only HTTP API over what control publishes.
 
+mod drift;
 mod error;
 mod events;
 mod health;
@@ -41,6 +42,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/projects/{project}/plan", get(projects::plan))
         .route("/api/services", get(services::list))
         .route("/api/services/{id}", get(services::one))
+        .route("/api/drift", get(drift::list))
         .route("/api/events", get(events::list))
         .route("/metrics", get(metrics))
         .fallback(error::no_route)

@@ -41,6 +41,10 @@ fn deed(action: &Action) -> String {
         Action::RemoveContainer { service, number, .. } => format!("removed {service}/{number}"),
         Action::RenameContainer { service, number, name, .. } => format!("renamed {service}/{number} to {name}"),
         Action::ConnectNetwork { service, number, key, .. } => format!("connected {service}/{number} to {key}"),
+        Action::DisconnectNetwork { service, number, name, .. } => {
+            format!("disconnected {service}/{number} from {name}")
+        }
+        Action::UpdateContainer { service, number, .. } => format!("updated {service}/{number} in place"),
         Action::UnpauseContainer { service, number, .. } => format!("unpaused {service}/{number}"),
         Action::CreateNetwork { name, .. } => format!("created network {name}"),
         Action::RemoveNetwork { name, .. } => format!("removed network {name}"),

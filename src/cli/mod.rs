@@ -29,6 +29,7 @@ mod ask;
 mod console;
 mod context;
 mod down;
+mod drift;
 mod plan;
 mod progress;
 mod rehearse;
@@ -96,6 +97,8 @@ enum Verb {
     Down(down::Arguments),
     /// Show how everything is
     Status(status::Arguments),
+    /// Show what of what runs is not as the manifests say, field by field
+    Drift(drift::Arguments),
     /// Print the JSON Schema of a document, for editors and programs
     Schema(schema::Arguments),
     /// Leave a project or service alone until it is resumed
@@ -142,6 +145,7 @@ fn start(arguments: Arguments) -> Ended {
             Verb::Apply(arguments) => apply::apply(&context, &arguments).await,
             Verb::Down(arguments) => down::down(&context, &arguments).await,
             Verb::Status(arguments) => status::status(&context, &arguments).await,
+            Verb::Drift(arguments) => drift::drift(&context, &arguments).await,
             Verb::Schema(arguments) => schema::schema(&arguments),
             Verb::Suspend(id) => ask::suspend(&context, &id).await,
             Verb::Resume(id) => ask::resume(&context, &id).await,

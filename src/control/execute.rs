@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decide::Action;
-use crate::engine::{BuildSpec, ContainerSpec, EndpointSpec, Engine, EngineError, FileSpec, NetworkSpec, VolumeSpec};
+use crate::engine::{
+    BuildSpec, ContainerSpec, EndpointSpec, Engine, EngineError, EngineRead, FileSpec, NetworkSpec, VolumeSpec,
+};
+use crate::model::fields::Fields;
 use crate::model::project::FileObject;
 use crate::model::service::{Attachment, FileReference};
-use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, Project, Service, ServiceName, labels};
+use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, Project, Service, ServiceName, hash, labels};
 
 /// Containers by service: names and ids.
 pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
@@ -62,17 +65,8 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
                     Some((network, endpoint(project, service, *number, attachment, links.clone())))
                 })
                 .collect();
-            let spec = ContainerSpec {
-                name,
-                service,
-                labels: container_labels(project, service, *number, replaces.as_deref(), order),
-                networks: attached,
-                volumes: project.volumes.iter().map(|(key, v)| (key.as_str(), v.name.as_str())).collect(),
-                configs: &project.configs,
-                secrets: &project.secrets,
-                peers: &service.peers,
-                links,
-            };
+            let labels = container_labels(project, service, *number, replaces.as_deref(), order)?;
+            let spec = container_spec(project, service, name, labels, attached, links);
             return engine.create_container(&spec).await.map(Some);
         }
         Action::ConnectNetwork { service, number, container, key, network } => {
@@ -82,6 +76,8 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
             let links = links(project, service, *number, order)?;
             engine.connect(network, container, &endpoint(project, service, *number, attachment, links)).await?;
         }
+        Action::DisconnectNetwork { container, network, .. } => engine.disconnect(network, container).await?,
+        Action::UpdateContainer { container, changes, .. } => engine.update(container, changes).await?,
         Action::RemoveNetwork { id, .. } => engine.remove_network(id).await?,
         Action::RemoveVolume { name } => engine.remove_volume(name).await?,
         Action::BuildImage { service, .. } => {
@@ -112,6 +108,55 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
         Action::UnpauseContainer { container, .. } => engine.unpause(container).await?,
     }
     Ok(None)
+}
+
+/// What a container of this service and number is to be made with, in the form in which an inspect tells it.
+///
+/// # Errors
+/// When the engine could not be asked for such a container.
+pub(super) fn desired(
+    engine: &dyn EngineRead,
+    project: &Project,
+    service: &Service,
+    number: u32,
+) -> Result<Fields, EngineError> {
+    let attached = service.networks.iter().filter_map(|(key, attachment)| {
+        let name = project.networks.get(key)?.name.clone();
+        Some((name, endpoint(project, service, number, attachment, Vec::new())))
+    });
+    let spec = container_spec(project, service, "", service.labels.clone(), attached.collect(), Vec::new());
+    let mut fields = engine.fields(&spec)?;
+    for file in copied_files(project, service)? {
+        fields.set(format!("content.{}", file.path), digest(&file));
+    }
+    Ok(fields)
+}
+
+fn container_spec<'a>(
+    project: &'a Project,
+    service: &'a Service,
+    name: &'a str,
+    labels: BTreeMap<String, String>,
+    networks: Vec<(String, EndpointSpec<'a>)>,
+    links: Vec<String>,
+) -> ContainerSpec<'a> {
+    ContainerSpec {
+        name,
+        service,
+        labels,
+        networks,
+        volumes: project.volumes.iter().map(|(key, v)| (key.as_str(), v.name.as_str())).collect(),
+        configs: &project.configs,
+        secrets: &project.secrets,
+        peers: &service.peers,
+        links,
+    }
+}
+
+/// A file that is put into a container, as a short hash of all there is to it.
+fn digest(file: &FileSpec<'_>) -> String {
+    let all = format!("{:o} {:?}\n{}", file.mode, file.owner, file.content);
+    format!("sha256 {:.16}", hash::sha256_hex(all))
 }
 
 fn build_spec(service: &Service) -> Option<BuildSpec<'_>> {
@@ -204,8 +249,14 @@ fn container_labels(
     number: u32,
     replaces: Option<&str>,
     order: &Order,
-) -> BTreeMap<String, String> {
+) -> Result<BTreeMap<String, String>, EngineError> {
     let mut all = service.labels.clone();
+    let files: BTreeMap<String, String> =
+        copied_files(project, service)?.iter().map(|file| (file.path.clone(), digest(file))).collect();
+    if !files.is_empty() {
+        // The Engine does not tell what was put into a container.
+        all.insert(labels::CONTENT.to_owned(), serde_json::to_string(&files).unwrap_or_default());
+    }
     all.extend(common_labels(project, &order.instance));
     let depends_on: Vec<String> =
         service.depends_on.iter().map(|(name, d)| format!("{name}:{}:{}", d.condition.as_str(), d.restart)).collect();
@@ -224,5 +275,5 @@ fn container_labels(
     if let Some(replaced) = replaces {
         put(labels::REPLACE, replaced.to_owned());
     }
-    all
+    Ok(all)
 }

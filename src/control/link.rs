@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::interest::Interest;
@@ -14,11 +15,11 @@ use super::tracked::Refresh;
 use super::{Answer, Controller, Message};
 use crate::decide::memory;
 use crate::engine::{
-    ContainerEvent, EngineError, EngineEvent, EngineInfo, EngineRead, EventKind, ListedContainer, Listing,
+    ContainerEvent, Engine, EngineError, EngineEvent, EngineInfo, EngineRead, EventKind, ListedContainer, Listing,
 };
 use crate::model::event::{EventType, Severity};
-use crate::model::observed::{Container, ContainerState};
-use crate::model::{ContainerId, ImageId, ProjectName, Timestamp};
+use crate::model::observed::{Container, ContainerState, Image};
+use crate::model::{ContainerId, ProjectName, Timestamp};
 
 /// After an inspect or a look-up that was refused.
 const INSPECT_RETRY: Duration = Duration::from_millis(250);
@@ -33,7 +34,6 @@ const INSPECTS_A_RESYNC: usize = 20;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) info: EngineInfo,
-    since: Timestamp,
     pub(super) listing: Listing,
     pub(super) containers: Vec<(ContainerId, Option<Container>)>,
 }
@@ -58,14 +58,44 @@ impl Reconnect {
     }
 }
 
+/// What happens while everything is looked at: a look can take seconds, and what it saw first may be over by then.
+#[derive(Debug)]
+pub(super) struct Heard {
+    events: mpsc::UnboundedReceiver<Result<EngineEvent, EngineError>>,
+    _listening: Ending,
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+struct Ending(tokio::task::JoinHandle<()>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Heard {
+    fn begin(engine: &dyn Engine, since: Timestamp) -> Self {
+        let mut stream = engine.events(since);
+        let (sender, events) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Some(event) = stream.next().await {
+                let failed = event.is_err();
+                if sender.send(event).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { events, _listening: Ending(task) }
+    }
+}
+
 pub(super) async fn look(
     engine: &dyn EngineRead,
-    since: Option<Timestamp>,
+    info: EngineInfo,
     projects: &BTreeSet<ProjectName>,
 ) -> Result<Connection, EngineError> {
-    let info = engine.info().await?;
-    // Whatever happens from here on is told by the events.
-    let since = since.unwrap_or(info.time).min(info.time);
     let listing = engine.list().await?;
     let concern = listing.containers.iter().filter(|c| projects.contains(&c.project));
     let ids: Vec<ContainerId> = concern.map(|c| c.id.clone()).collect();
@@ -75,7 +105,27 @@ pub(super) async fn look(
         containers.push(inspected?);
     }
     drop(inspects);
-    Ok(Connection { info, since, listing, containers })
+    Ok(Connection { info, listing, containers })
+}
+
+/// A look with what happened meanwhile.
+#[derive(Debug)]
+pub(super) struct Connected {
+    connection: Connection,
+    heard: Heard,
+    /// The projects that were looked at.
+    projects: BTreeSet<ProjectName>,
+}
+
+async fn connected(
+    engine: &dyn Engine,
+    since: Option<Timestamp>,
+    projects: BTreeSet<ProjectName>,
+) -> Result<Connected, EngineError> {
+    let info = engine.info().await?;
+    let heard = Heard::begin(engine, since.unwrap_or(info.time).min(info.time));
+    let connection = look(engine, info, &projects).await?;
+    Ok(Connected { connection, heard, projects })
 }
 
 /// One container, with its id.
@@ -105,13 +155,13 @@ impl Controller {
         self.update_interest();
         let projects: BTreeSet<ProjectName> = self.cache.interest().projects().cloned().collect();
         tokio::spawn(async move {
-            let result = look(&*engine, since, &projects).await.map(|found| (found, projects));
+            let result = connected(&*engine, since, projects).await;
             let _ = sender.send(Message::Connected(Box::new(result)));
         });
     }
 
-    pub(super) fn on_connected(&mut self, result: Result<(Connection, BTreeSet<ProjectName>), EngineError>) {
-        let (connection, looked_at) = match result {
+    pub(super) fn on_connected(&mut self, result: Result<Connected, EngineError>) {
+        let Connected { connection, heard, projects: looked_at } = match result {
             Ok(found) => found,
             Err(error) => {
                 self.on_engine_lost(&error.to_string());
@@ -127,7 +177,6 @@ impl Controller {
         for (id, found) in connection.containers {
             self.cache.inspected(&id, point, found, Instant::now());
         }
-        self.listen(connection.since);
         self.engine_status = EngineStatus {
             up: true,
             address: self.options.address.clone(),
@@ -147,6 +196,7 @@ impl Controller {
                 let before = tracked.ledger.prepared.len();
                 tracked.ledger.prepared.retain(|id| self.cache.container(id).is_some());
                 tracked.unsaved |= tracked.ledger.prepared.len() != before;
+                tracked.ledger.fits.retain(|id, _| self.cache.container(id).is_some());
             }
             let fresh = seen && !doubtful.contains(&tracked.name);
             tracked.refresh = if fresh { Refresh::Fresh } else { Refresh::List(mark) };
@@ -161,6 +211,7 @@ impl Controller {
         }
         self.look_up_targets();
         self.dirty.extend(self.projects.keys().cloned());
+        self.listen(heard);
     }
 
     /// Follows the projects that are known and what their manifests use.
@@ -172,11 +223,19 @@ impl Controller {
         self.cache.set_interest(interest);
     }
 
-    fn listen(&mut self, since: Timestamp) {
-        let mut events = self.engine.events(since);
+    /// Takes in what happened meanwhile, and then what happens.
+    fn listen(&mut self, mut heard: Heard) {
+        while let Ok(event) = heard.events.try_recv() {
+            self.on_event(event);
+        }
+        if !self.engine_status.up {
+            return;
+        }
         let sender = self.sender.clone();
         let task = tokio::spawn(async move {
-            while let Some(event) = events.next().await {
+            // All of it: the listening ends with this task, and not before.
+            let mut heard = heard;
+            while let Some(event) = heard.events.recv().await {
                 let failed = event.is_err();
                 if sender.send(Message::Event(event)).is_err() || failed {
                     return;
@@ -435,6 +494,7 @@ impl Controller {
         self.observer.notice(&Notice::Resync);
         self.resynced = Some(self.clock.now());
         self.decide_all = true;
+        self.comparisons.retain(&self.cache);
         self.list();
         let Some(old) = Instant::now().checked_sub(INSPECT_AGE) else { return };
         for id in self.cache.inspected_before(old).into_iter().take(INSPECTS_A_RESYNC) {
@@ -472,14 +532,15 @@ impl Controller {
         }
     }
 
-    pub(super) fn on_image(&mut self, reference: String, result: Result<Option<ImageId>, EngineError>) {
+    pub(super) fn on_image(&mut self, reference: String, result: Result<Option<Image>, EngineError>) {
         let Some(again) = self.looking_up.remove(&reference) else { return };
         match result {
             // Something happened to it meanwhile.
             Ok(_) if again => self.look_up(&reference),
             Ok(image) => {
                 self.release_image(&reference);
-                let news = self.cache.image(&reference) != Some(&image) || self.cache.is_doubtful(&reference);
+                let id = image.as_ref().map(|image| image.id.clone());
+                let news = self.cache.image(&reference) != Some(&id) || self.cache.is_doubtful(&reference);
                 self.cache.set_image(&reference, image);
                 if news {
                     self.dirty.extend(self.cache.interest().of_image(&reference).cloned());

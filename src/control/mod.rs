@@ -9,6 +9,7 @@
 //! Nothing is decided while the engine is away or what is known of a project is out of date.
 
 mod clock;
+mod compare;
 mod execute;
 mod guard;
 pub mod interest;
@@ -51,8 +52,8 @@ use crate::decide::RecoveryPolicy;
 use crate::engine::{Engine, EngineError, EngineEvent, Listing};
 use crate::model::event::{Event, EventType, Severity};
 use crate::model::ledger::HostLedger;
-use crate::model::observed::{Capabilities, Container};
-use crate::model::{ContainerId, ImageId, InstanceId, ProjectName, Timestamp};
+use crate::model::observed::{Capabilities, Container, Image};
+use crate::model::{ContainerId, InstanceId, ProjectName, Timestamp};
 
 /// Events that are kept for those who ask.
 const EVENTS_KEPT: usize = 500;
@@ -86,7 +87,7 @@ pub struct Options {
 #[derive(Debug)]
 enum Message {
     Reading(Box<Reading>),
-    Connected(Box<Result<(link::Connection, BTreeSet<ProjectName>), EngineError>>),
+    Connected(Box<Result<link::Connected, EngineError>>),
     Event(Result<EngineEvent, EngineError>),
     EventsEnded,
     /// An answer to a question asked over the `epoch`-th connection: of no use once that was lost.
@@ -104,7 +105,7 @@ enum Message {
 enum Answer {
     Listed { point: u64, result: Result<Listing, EngineError> },
     Inspected { id: ContainerId, point: u64, result: Result<Option<Box<Container>>, EngineError> },
-    Image { reference: String, result: Result<Option<ImageId>, EngineError> },
+    Image { reference: String, result: Result<Option<Image>, EngineError> },
 }
 
 /// A way to talk to the loop.
@@ -162,6 +163,7 @@ pub struct Controller {
     published: latest::Sender<Arc<Snapshot>>,
 
     cache: Cache,
+    comparisons: compare::Comparisons,
     host: HostLedger,
     projects: Projects,
     /// Projects to decide again.
@@ -252,6 +254,7 @@ impl Controller {
             inbox,
             published,
             cache: Cache::default(),
+            comparisons: compare::Comparisons::default(),
             host,
             event_task: None,
             reconnect: link::Reconnect::default(),

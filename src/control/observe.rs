@@ -2,6 +2,7 @@
 //! they were begun.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 use super::interest::Interest;
 use super::places::Places;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
-use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
+use crate::model::fields::Fields;
+use crate::model::observed::{Container, ContainerState, Health, Image, Network, Observed, Volume};
 use crate::model::{ContainerId, ImageId, Project, ProjectName, Timestamp};
 
 /// The cache.
@@ -50,6 +52,8 @@ struct Entry {
 #[derive(Debug)]
 struct LookedUp {
     image: Option<ImageId>,
+    /// What it contributes to containers.
+    fields: Arc<Fields>,
     /// When that was looked up.
     at: Instant,
     /// Something happened to some image since.
@@ -197,8 +201,11 @@ impl Cache {
         let Some(container) = self.projects.get_mut(&entry.project).and_then(|o| o.containers.get_mut(id)) else {
             return look(reaction);
         };
-        // After a reconnection old events are told again: what an inspect has seen since is newer.
-        let outdated = matches!(container.state, ContainerState::Running { since } if time < since);
+        // After a reconnection old events are told again, and some come late: what is known since is newer.
+        let outdated = match container.state {
+            ContainerState::Running { since: known } | ContainerState::Exited { finished: known, .. } => time < known,
+            _ => false,
+        };
         match action {
             // Handled above; and it was looked at already, after its creation came back.
             ContainerEvent::Destroyed | ContainerEvent::Created => {}
@@ -346,8 +353,23 @@ impl Cache {
     }
 
     /// Remembers what an image reference means.
-    pub fn set_image(&mut self, reference: &str, image: Option<ImageId>) {
-        self.images.insert(reference.to_owned(), LookedUp { image, at: Instant::now(), doubtful: false });
+    pub fn set_image(&mut self, reference: &str, image: Option<Image>) {
+        let (image, fields) = image.map_or((None, Fields::default()), |image| (Some(image.id), image.fields));
+        // Whoever compared with the same before need not do so again.
+        let before = self.images.get(reference).filter(|known| *known.fields == fields);
+        let fields = before.map_or_else(|| Arc::new(fields), |known| Arc::clone(&known.fields));
+        self.images.insert(reference.to_owned(), LookedUp { image, fields, at: Instant::now(), doubtful: false });
+    }
+
+    /// What an image contributes to containers, where it still is what a reference means.
+    pub fn image_fields(&self, reference: &str, image: &ImageId) -> Option<Arc<Fields>> {
+        let known = self.images.get(reference).filter(|known| known.image.as_ref() == Some(image))?;
+        Some(Arc::clone(&known.fields))
+    }
+
+    /// The containers of a project, to be compared with what is desired.
+    pub fn of_project_mut(&mut self, project: &ProjectName) -> impl Iterator<Item = &mut Container> {
+        self.projects.get_mut(project).into_iter().flat_map(|o| o.containers.values_mut())
     }
 
     /// Forgets references that nobody uses, and says which of the others were last looked up before this time, the
@@ -441,6 +463,8 @@ mod tests {
             exit_watched: false,
             networks: BTreeSet::new(),
             error: None,
+            fields: None,
+            differences: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::compare::Comparisons;
 use super::ledger::{LedgerError, Remembered, Store};
 use super::observe::Cache;
 use super::publish::{EngineStatus, ProjectView};
@@ -95,7 +96,8 @@ pub async fn survey(
         entry.manifest = Some(loaded);
     }
     let projects: BTreeSet<ProjectName> = tracked.keys().cloned().collect();
-    let connection = link::look(engine, None, &projects).await?;
+    let info = engine.info().await?;
+    let connection = link::look(engine, info, &projects).await?;
     let mut cache = Cache::default();
     for name in &projects {
         cache.interest_mut().follow(name, None);
@@ -130,6 +132,12 @@ pub async fn survey(
         diagnostics,
         guard,
     };
+    let mut comparisons = Comparisons::default();
+    for (name, project) in &tracked {
+        if let Some(target) = &project.target {
+            comparisons.update(engine, &mut cache, name, target, clock.now());
+        }
+    }
     // Twice: how a project is may depend on how another is.
     for round in 0..2 {
         let states: BTreeMap<_, _> = tracked.values().map(|t| (t.name.clone(), t.state())).collect();

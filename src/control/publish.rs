@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::decide::{Decision, Drift, Input, Step, Waiting};
 use crate::manifest::Diagnostic;
@@ -58,6 +59,17 @@ pub struct Status<'a> {
     pub issues: &'a [String],
     /// The projects, in the order of their names.
     pub projects: Vec<&'a ProjectView>,
+}
+
+/// What differs in a project, each with where it is: `GET /api/drift`, `evenkeel drift --format json`.
+pub fn drift_json(project: &ProjectName, drift: &[Drift]) -> Vec<Value> {
+    let one = |drift: &Drift| {
+        let mut value = serde_json::to_value(drift).unwrap_or_default();
+        value["project"] = project.as_str().into();
+        value["service_id"] = format!("{project}.{}", drift.service).into();
+        value
+    };
+    drift.iter().map(one).collect()
 }
 
 /// How the Engine is.

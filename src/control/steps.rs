@@ -15,7 +15,7 @@ use super::tracked::{Refresh, Starved};
 use super::{Controller, Message};
 use crate::decide::memory::Trouble;
 use crate::decide::sharing;
-use crate::decide::{self, Action, Cause, Decision, Input, Step, Target, memory};
+use crate::decide::{self, Action, Cause, Decision, Drift, Input, Step, Target, Waiting, WaitingOn, memory};
 use crate::engine::EngineError;
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::{ProjectLedger, Subject};
@@ -109,6 +109,9 @@ impl Controller {
         let others = self.others(name);
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
+        if let Some(target) = &target {
+            self.comparisons.update(&*self.engine, &mut self.cache, name, target, now);
+        }
         let observed = self.cache.observed(name, target.as_deref());
         let policy = &self.options.recovery;
         let input = Input {
@@ -149,6 +152,12 @@ impl Controller {
             tracked.ledger.completions.extend(decision.completions.clone());
             tracked.unsaved = true;
             // What depends on a job goes on at once.
+            self.dirty.insert(name.clone());
+        }
+        if !(decision.fits.is_empty() && decision.unheld.is_empty()) {
+            tracked.ledger.fits.extend(decision.fits.clone());
+            tracked.ledger.unheld.extend(decision.unheld.clone());
+            tracked.unsaved = true;
             self.dirty.insert(name.clone());
         }
         if !decision.mended.is_empty() {
@@ -198,6 +207,7 @@ impl Controller {
                 self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
             }
         }
+        self.tell_drift(name, before, after);
         if before.state == after.state && before.state.is_some() {
             return;
         }
@@ -218,6 +228,32 @@ impl Controller {
         let dependents =
             self.projects.values().filter(|t| t.target.as_ref().is_some_and(|p| p.extension.depends_on.contains(name)));
         self.dirty.extend(dependents.map(|t| t.name.clone()));
+    }
+
+    /// Fields that somebody changed, and that are as they should be again.
+    fn tell_drift(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
+        let by_hand = |decision: &Decision, wanted: &Drift| {
+            let same = |d: &Drift| d.service == wanted.service && d.number == wanted.number && d.path == wanted.path;
+            decision.drift.iter().any(|d| d.by_hand && same(d))
+        };
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        for drift in after.drift.iter().filter(|d| d.by_hand && !by_hand(before, d)) {
+            let (is, desired) = (value(&drift.observed), value(&drift.desired));
+            let message = format!("{} of {}/{} is {is} instead of {desired}", drift.path, drift.service, drift.number);
+            self.event(EventType::DriftDetected, Severity::Warning, Some(name), Some(&drift.service), message);
+        }
+        // What is not looked at any more is not repaired.
+        let wanted = |service| after.services.contains_key(service);
+        for drift in before.drift.iter().filter(|d| d.by_hand && !by_hand(after, d) && wanted(&d.service)) {
+            let message = format!("{} of {}/{} is as the manifest says", drift.path, drift.service, drift.number);
+            self.event(EventType::DriftRepaired, Severity::Info, Some(name), Some(&drift.service), message);
+        }
+        let duel = |w: &&Waiting| matches!(w.on, WaitingOn::Duel { .. });
+        let known = |new: &Waiting| before.waiting.iter().filter(duel).any(|old| old == new);
+        for waiting in after.waiting.iter().filter(duel).filter(|w| !known(w)) {
+            let message = waiting.to_string();
+            self.event(EventType::BreakerOpened, Severity::Warning, Some(name), waiting.service.as_ref(), message);
+        }
     }
 
     /// Nothing is left of a project that was to be removed.

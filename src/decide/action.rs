@@ -1,5 +1,6 @@
 //! Steps: what the controller may do now.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -94,6 +95,30 @@ pub enum Action {
         /// The network.
         network: NetworkId,
     },
+    /// Detach a container from a network: it is not of the manifest, or is to be attached in another way.
+    DisconnectNetwork {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// The network's name.
+        name: String,
+        /// The network; its name where its id is not known.
+        network: NetworkId,
+    },
+    /// Change limits and the restart policy of a container that runs on.
+    UpdateContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// Attributes with their values; `null`: unset.
+        changes: BTreeMap<String, Option<String>>,
+    },
     /// Start a container.
     StartContainer {
         /// Of this service.
@@ -154,6 +179,8 @@ impl Action {
             Self::BuildImage { image, .. } | Self::PullImage { image } => Subject::Image(image.clone()),
             Self::CreateContainer { service, number, .. }
             | Self::ConnectNetwork { service, number, .. }
+            | Self::DisconnectNetwork { service, number, .. }
+            | Self::UpdateContainer { service, number, .. }
             | Self::StartContainer { service, number, .. }
             | Self::StopContainer { service, number, .. }
             | Self::RemoveContainer { service, number, .. }
@@ -168,6 +195,8 @@ impl Action {
             Self::BuildImage { service, .. }
             | Self::CreateContainer { service, .. }
             | Self::ConnectNetwork { service, .. }
+            | Self::DisconnectNetwork { service, .. }
+            | Self::UpdateContainer { service, .. }
             | Self::StartContainer { service, .. }
             | Self::StopContainer { service, .. }
             | Self::RemoveContainer { service, .. }
@@ -181,6 +210,8 @@ impl Action {
     pub fn container(&self) -> Option<&ContainerId> {
         match self {
             Self::ConnectNetwork { container, .. }
+            | Self::DisconnectNetwork { container, .. }
+            | Self::UpdateContainer { container, .. }
             | Self::StartContainer { container, .. }
             | Self::StopContainer { container, .. }
             | Self::RemoveContainer { container, .. }
@@ -223,6 +254,8 @@ impl Action {
             Self::PullImage { .. } => "pull_image",
             Self::CreateContainer { .. } => "create_container",
             Self::ConnectNetwork { .. } => "connect_network",
+            Self::DisconnectNetwork { .. } => "disconnect_network",
+            Self::UpdateContainer { .. } => "update_container",
             Self::StartContainer { .. } => "start_container",
             Self::StopContainer { .. } => "stop_container",
             Self::RemoveContainer { .. } => "remove_container",
@@ -243,6 +276,13 @@ impl fmt::Display for Action {
             Self::PullImage { image } => write!(f, "pull image {image}"),
             Self::CreateContainer { service, number, name, .. } => write!(f, "create {service}/{number} as {name}"),
             Self::ConnectNetwork { service, number, key, .. } => write!(f, "connect {service}/{number} to {key}"),
+            Self::DisconnectNetwork { service, number, name, .. } => {
+                write!(f, "disconnect {service}/{number} from {name}")
+            }
+            Self::UpdateContainer { service, number, container, changes } => {
+                let attributes: Vec<&str> = changes.keys().map(String::as_str).collect();
+                write!(f, "update {service}/{number} ({}): {}", container.short(), attributes.join(", "))
+            }
             Self::StartContainer { service, number, container } => {
                 write!(f, "start {service}/{number} ({})", container.short())
             }

@@ -5,8 +5,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::model::fields::{self, Difference};
 use crate::model::service::Condition;
 use crate::model::{ImageId, ProjectName, ServiceName, Timestamp};
+
+/// Fields that are told in words.
+const FIELDS_TOLD: usize = 3;
 
 /// Why a step is taken.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -39,6 +43,13 @@ pub enum Cause {
         from: ImageId,
         /// The new one.
         to: ImageId,
+    },
+    /// Fields of it are not as the manifest says.
+    FieldsDiffer {
+        /// Which, in the order of their paths; what may be a secret is masked.
+        fields: Vec<FieldChange>,
+        /// Somebody changed them; else it is the manifest that changed.
+        by_hand: bool,
     },
     /// It is made and what it waited for is ready.
     Ready,
@@ -91,6 +102,25 @@ pub enum Cause {
     Down,
 }
 
+/// A field that is not as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FieldChange {
+    /// Which.
+    pub path: String,
+    /// What is.
+    pub from: Option<String>,
+    /// What is to be.
+    pub to: Option<String>,
+}
+
+impl FieldChange {
+    pub(super) fn of(difference: &Difference) -> Self {
+        let shown = |value: &Option<String>| value.as_ref().map(|v| fields::shown(&difference.path, v));
+        let (from, to) = (shown(&difference.observed), shown(&difference.desired));
+        Self { path: difference.path.clone(), from, to }
+    }
+}
+
 impl Cause {
     /// The how-manieth restart since the last calm time, where the step is one.
     pub fn attempt(&self) -> Option<u32> {
@@ -119,6 +149,17 @@ impl fmt::Display for Cause {
             Self::ConfigChanged { from: None, .. } => f.write_str("its configuration is not known"),
             Self::ImageChanged { from, to } => {
                 write!(f, "its image changed from {} to {}", short(from.as_str()), short(to.as_str()))
+            }
+            Self::FieldsDiffer { fields, .. } => {
+                let value = |value: &Option<String>| value.as_deref().unwrap_or("not set").to_owned();
+                let words: Vec<_> = fields
+                    .iter()
+                    .take(FIELDS_TOLD)
+                    .map(|c| format!("{} is {} instead of {}", c.path, value(&c.from), value(&c.to)))
+                    .collect();
+                let more = fields.len().saturating_sub(FIELDS_TOLD);
+                f.write_str(&words.join(", "))?;
+                if more > 0 { write!(f, ", and {more} more") } else { Ok(()) }
             }
             Self::Ready => f.write_str("what it waited for is ready"),
             Self::WantedAgain => f.write_str("it had been stopped, and is wanted again"),
@@ -215,6 +256,18 @@ pub enum WaitingOn {
         /// Until then.
         until: Timestamp,
     },
+    /// Somebody to settle what a field is to be: it was repaired over and over, and did not stay so.
+    Duel {
+        /// Which.
+        path: String,
+        /// Until the next repair.
+        until: Timestamp,
+    },
+    /// Somebody to repair a field: the manifest says that the controller only reports.
+    Reported {
+        /// Which.
+        path: String,
+    },
     /// `--take-over`: another evenkeel made this.
     OtherInstance {
         /// Its id.
@@ -237,6 +290,8 @@ impl WaitingOn {
             Self::Guard => "guard",
             Self::SecondLook => "second_look",
             Self::Unanswered { .. } => "unanswered",
+            Self::Duel { .. } => "duel",
+            Self::Reported { .. } => "reported",
             Self::OtherInstance { .. } => "other_instance",
         }
     }
@@ -275,6 +330,10 @@ impl fmt::Display for WaitingOn {
             Self::Unanswered { until } => {
                 write!(f, "what an unanswered call may still bring, until {until}")
             }
+            Self::Duel { path, until } => {
+                write!(f, "somebody who changes {path} back each time it is repaired; the next repair at {until}")
+            }
+            Self::Reported { path } => write!(f, "somebody to repair {path}: drift is only reported"),
             Self::OtherInstance { instance } => {
                 write!(f, "`--take-over`: it was made by the evenkeel instance {instance}")
             }

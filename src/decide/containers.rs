@@ -7,7 +7,7 @@ use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, remov
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::state::ServiceState;
-use crate::model::{Project, Service};
+use crate::model::{NetworkId, Project, Service};
 
 /// How often a replacement may come down before it came up, where the Engine restarts it by itself.
 const REPLACEMENT_TRIES: u32 = 3;
@@ -30,6 +30,9 @@ pub(super) fn decide(
     let turn = Turn { input, project, slots, places, other_projects, place, filled, service };
     let mut worst = ServiceState::NotStarted;
     for slot in &filled.slots {
+        if let Some(current) = slot.current {
+            filled.drift.note(current, decision);
+        }
         let state = turn.slot(slot, decision);
         worst = worse(worst, state);
     }
@@ -201,6 +204,7 @@ impl Turn<'_, '_> {
             Some(Difference::Config { from }) => {
                 Cause::ConfigChanged { from, to: self.service.label_hash().unwrap_or_default() }
             }
+            Some(Difference::Fields(cause)) => cause,
             None => Cause::Missing,
         };
         // Where the old container's name was taken by a passing one, that name is as good as any.
@@ -314,7 +318,9 @@ impl Turn<'_, '_> {
             }
             // Detached by hand, or started by hand before its making had come to its end.
             Phase::Running { .. } => {
-                self.attach(slot, current, decision);
+                if !self.attach(slot, current, decision) {
+                    self.mend(slot, current, decision);
+                }
                 self.settled_state(slot, decision)
             }
             _ => self.settled_state(slot, decision),
@@ -386,6 +392,25 @@ impl Turn<'_, '_> {
             }
         }
         false
+    }
+
+    /// Repairs in place what differs.
+    fn mend(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) {
+        let Some(differing) = self.filled.drift.of(current) else { return };
+        self.filled.drift.wait(slot.number, &differing, decision);
+        let (service, number, container) = (self.service.name.clone(), slot.number, current.id.clone());
+        if let Some((changes, cause)) = differing.update() {
+            decision.step(Action::UpdateContainer { service, number, container, changes }, cause);
+            return;
+        }
+        let attached = current.fields.iter().flat_map(|fields| fields.networks());
+        if let Some((name, cause)) = differing.detach(attached) {
+            let known = self.input.observed.networks.values();
+            let mut known = known.filter(|n| n.name == name && current.networks.contains(n.id.as_str()));
+            let network = known.next().map_or_else(|| NetworkId::trusted(name), |n| n.id.clone());
+            let name = name.to_owned();
+            decision.step(Action::DisconnectNetwork { service, number, container, name, network }, cause);
+        }
     }
 
     /// Whether a network of an ended container was made anew since: by its id it can never be started again. `None`:

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide, memory, sharing};
+use crate::model::fields::{self, Difference};
 use crate::model::ledger::ProjectLedger;
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, Project, ProjectName, ServiceName, Timestamp};
@@ -164,9 +166,24 @@ impl World<'_> {
                 self.create(ContainerId::trusted(id), service, *number, name, networks);
             }
             Action::ConnectNetwork { container, network, .. } => {
+                let name = self.observed.networks.get(network).map(|n| format!("networks.{}", n.name));
+                self.mended(container, |d| name.as_ref().is_some_and(|name| fields::within(&d.path, name)));
                 if let Some(c) = self.observed.containers.get_mut(container) {
                     c.networks.insert(network.to_string());
                 }
+            }
+            Action::DisconnectNetwork { container, name, network, .. } => {
+                let at = format!("networks.{name}");
+                self.mended(container, |d| fields::within(&d.path, &at));
+                if let Some(c) = self.observed.containers.get_mut(container) {
+                    c.networks.retain(|n| n != name && *n != *network.as_str());
+                    if let Some(fields) = &mut c.fields {
+                        Arc::make_mut(fields).unset_all(&at);
+                    }
+                }
+            }
+            Action::UpdateContainer { container, changes, .. } => {
+                self.mended(container, |d| changes.contains_key(&d.path));
             }
             Action::StartContainer { container, service, .. } => self.start(container, service),
             Action::StopContainer { container, .. } => {
@@ -190,6 +207,13 @@ impl World<'_> {
                     c.state = ContainerState::Running { since };
                 }
             }
+        }
+    }
+
+    /// These fields are as desired from now on.
+    fn mended(&mut self, container: &ContainerId, which: impl Fn(&Difference) -> bool) {
+        if let Some(differences) = self.observed.containers.get_mut(container).and_then(|c| c.differences.as_mut()) {
+            Arc::make_mut(differences).retain(|d| !which(d));
         }
     }
 
@@ -225,6 +249,8 @@ impl World<'_> {
             exit_watched: true,
             networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
             error: None,
+            fields: None,
+            differences: None,
         };
         self.observed.containers.insert(id, container);
     }

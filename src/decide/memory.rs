@@ -2,9 +2,10 @@
 //! will be made from it; control writes it to the disk.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{Action, Cause, Decision, Step};
-use crate::model::ledger::{Failure, InFlight, ProjectLedger, Slot, Subject, Supply};
+use super::{Action, Cause, Decision, Step, drift};
+use crate::model::ledger::{Failure, InFlight, ProjectLedger, Repairs, Slot, Subject, Supply};
 use crate::model::service::PullPolicy;
 use crate::model::{ContainerId, Project, Timestamp};
 
@@ -25,6 +26,14 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     }
     if let Action::StopContainer { container, .. } = &step.action {
         ledger.slots.entry(subject.clone()).or_default().stopped = Some(container.clone());
+    }
+    if let Cause::FieldsDiffer { fields, by_hand: true } = &step.cause {
+        let slot = ledger.slots.entry(subject.clone()).or_default();
+        for field in fields {
+            let repairs = slot.repairs.entry(field.path.clone()).or_insert(Repairs { count: 0, last: now });
+            let calm = Duration::try_from(now.duration_since(repairs.last)).unwrap_or_default() >= drift::CALM;
+            *repairs = Repairs { count: if calm { 1 } else { repairs.count.saturating_add(1) }, last: now };
+        }
     }
     if let Some(attempt) = step.cause.attempt() {
         let slot = ledger.slots.entry(subject).or_default();
@@ -63,6 +72,7 @@ pub fn worked(
         Action::CreateContainer { .. } => ledger.prepared.extend(made.cloned()),
         Action::RemoveContainer { container, .. } => {
             ledger.prepared.remove(container);
+            ledger.fits.remove(container);
         }
         Action::StartContainer { container, .. } => {
             let config = step.action.config(target);

@@ -12,6 +12,7 @@
 mod action;
 mod cause;
 mod containers;
+mod drift;
 mod forecast;
 mod images;
 mod lint;
@@ -31,15 +32,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use action::{Action, Step};
-pub use cause::{Cause, Waiting, WaitingOn};
+pub use cause::{Cause, FieldChange, Waiting, WaitingOn};
 pub use forecast::{Plan, forecast};
 pub use lint::lint;
 pub use recovery::RecoveryPolicy;
 
-use crate::model::ledger::{Completion, ProjectLedger, Subject};
+use crate::model::ledger::{Completion, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
 use crate::model::state::{ProjectState, ServiceState};
-use crate::model::{InstanceId, Project, ProjectName, ServiceName, Timestamp};
+use crate::model::{ContainerId, InstanceId, Project, ProjectName, ServiceName, Timestamp};
 
 /// All that a decision may know.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +104,10 @@ pub struct Decision {
     pub replacing: BTreeSet<(ServiceName, u32)>,
     /// Jobs seen to be done, to be remembered.
     pub completions: BTreeMap<ServiceName, Completion>,
+    /// Containers that fit a configuration which is not on their label, to be remembered.
+    pub fits: BTreeMap<ContainerId, String>,
+    /// Fields that the Engine does not hold as it is asked to, to be remembered.
+    pub unheld: BTreeMap<ServiceName, Unheld>,
     /// Failures that are over, to be forgotten.
     pub mended: BTreeSet<Subject>,
     /// When to decide again though nothing happened.
@@ -122,14 +127,19 @@ pub struct Drift {
     pub service: ServiceName,
     /// Which replica.
     pub number: u32,
-    /// Which field.
-    pub path: &'static str,
-    /// What is desired.
-    pub desired: String,
+    /// Which field: a path of Compose's attributes, or `image`, or `configuration` where only a hash tells.
+    pub path: String,
+    /// What is desired; what may be a secret is masked.
+    pub desired: Option<String>,
     /// What is.
     pub observed: Option<String>,
-    /// What repairs it.
+    /// What repairs it: `update`, `attach` or `recreate`.
     pub repair: &'static str,
+    /// The manifest says what it said when the container was made or last changed: it is somebody else's doing.
+    pub by_hand: bool,
+    /// Since when it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// One line a step, one a waiting: what the goldens compare.

@@ -1,7 +1,9 @@
 //! Slots: each replica of each service with the containers that fill it, sorted into the one that fits and the rest.
 
+use super::drift::Drifting;
 use super::recovery::{self, Verdict};
-use super::{Decision, Drift, Input};
+use super::{Cause, Decision, Drift, Input};
+use crate::model::fields::Repair;
 use crate::model::ledger::{Completion, Subject};
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::{ImageId, Project, Service, ServiceName, Timestamp};
@@ -23,6 +25,8 @@ pub(super) struct Filled<'a> {
     pub(super) is_job: bool,
     /// What its image reference means; `None`: nobody looked yet.
     pub(super) image: Option<&'a Option<ImageId>>,
+    /// Fields that are not as desired.
+    pub(super) drift: Drifting<'a>,
     pub(super) slots: Vec<Slot<'a>>,
     /// Containers of replicas beyond the desired number.
     pub(super) surplus: Vec<&'a Container>,
@@ -81,7 +85,7 @@ impl<'a> Slots<'a> {
         let services = project.services.values().enumerate().map(|(place, service)| {
             let (own, others) = rest.split_at(rest.partition_point(|(of, ..)| *of == place));
             rest = others;
-            Filled::of(input, service, jobs.contains(&service.name), own)
+            Filled::of(input, project, service, jobs.contains(&service.name), own)
         });
         let services = services.collect();
         let order = project.dependency_order(&places);
@@ -138,20 +142,29 @@ impl<'a> Slots<'a> {
             for slot in filled.slots.iter().filter(|s| s.current.is_none()) {
                 let Some(old) = slot.stale.first() else { continue };
                 let (path, desired, observed) = match filled.difference(old) {
-                    Some(Difference::Image { from, to }) => ("image", to.to_string(), Some(from.to_string())),
-                    Some(Difference::Config { from }) => {
-                        ("configuration", service.label_hash().unwrap_or_default(), from)
+                    Some(Difference::Image { from, to }) => ("image", Some(to.to_string()), Some(from.to_string())),
+                    Some(Difference::Config { from }) => ("configuration", service.label_hash(), from),
+                    Some(Difference::Fields(_)) => {
+                        decision.drift.extend(filled.drift.told(slot.number, old));
+                        continue;
                     }
                     None => continue,
                 };
                 decision.drift.push(Drift {
                     service: service.name.clone(),
                     number: slot.number,
-                    path,
+                    path: path.to_owned(),
                     desired,
                     observed,
-                    repair: "recreate",
+                    repair: Repair::Recreate.as_str(),
+                    by_hand: false,
+                    since: None,
                 });
+            }
+            for slot in &filled.slots {
+                if let Some(current) = slot.current {
+                    decision.drift.extend(filled.drift.told(slot.number, current));
+                }
             }
         }
     }
@@ -178,9 +191,16 @@ impl<'a> Slots<'a> {
 
 impl<'a> Filled<'a> {
     /// `own`: the containers of the service with their numbers, in the order of these.
-    fn of(input: &Input<'a>, service: &'a Service, is_job: bool, own: &[(usize, u32, &'a Container)]) -> Self {
+    fn of(
+        input: &'a Input<'a>,
+        project: &Project,
+        service: &'a Service,
+        is_job: bool,
+        own: &[(usize, u32, &'a Container)],
+    ) -> Self {
         let image = input.observed.images.get(&service.image);
-        let mut filled = Self { service, is_job, image, slots: Vec::new(), surplus: Vec::new() };
+        let drift = Drifting::new(input, project, service, is_job);
+        let mut filled = Self { service, is_job, image, drift, slots: Vec::new(), surplus: Vec::new() };
         let numbered = |number| {
             let from = own.partition_point(|(_, n, _)| *n < number);
             let until = own.partition_point(|(_, n, _)| *n <= number);
@@ -241,12 +261,16 @@ impl<'a> Filled<'a> {
     /// How a container differs from what the service wants. An image that is not there, or was not looked up yet, is no
     /// difference: what runs is not given up for it.
     pub(super) fn difference(&self, container: &Container) -> Option<Difference> {
-        // While a container it shares with is not there, its own cannot be told from the desired one.
-        if self.service.hash_on_label().is_some_and(|hash| container.config_hash.as_deref() != Some(&*hash)) {
-            return Some(Difference::Config { from: container.config_hash.clone() });
+        if let Some(to) = self.image.and_then(Option::as_ref).filter(|image| **image != container.image) {
+            return Some(Difference::Image { from: container.image.clone(), to: to.clone() });
         }
-        let image = self.image?.as_ref().filter(|image| **image != container.image)?;
-        Some(Difference::Image { from: container.image.clone(), to: image.clone() })
+        match self.drift.of(container) {
+            Some(drift) => drift.recreate(),
+            None if self.drift.hash_differs(container) => {
+                Some(Difference::Config { from: container.config_hash.clone() })
+            }
+            None => None,
+        }
     }
 }
 
@@ -254,6 +278,7 @@ impl<'a> Filled<'a> {
 pub(super) enum Difference {
     Config { from: Option<String> },
     Image { from: ImageId, to: ImageId },
+    Fields(Cause),
 }
 
 /// Whether a container is attached to a network. One that was never started is listed under the network's name or id as

@@ -10,9 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::model::observed::{Capabilities, Container, Health, Network, Volume};
+use crate::model::fields::Fields;
+use crate::model::observed::{Capabilities, Container, Health, Image, Network, Volume};
 use crate::model::service::{Attachment, Build};
-use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
+use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
 /// Why a call to the engine failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -100,8 +101,14 @@ pub trait EngineRead: Send + Sync {
     async fn list(&self) -> Result<Listing, EngineError>;
     /// One container; `None`: there is none, or it belongs to no project.
     async fn inspect(&self, id: &ContainerId) -> Result<Option<Container>, EngineError>;
-    /// The id of the image under a reference.
-    async fn image(&self, reference: &str) -> Result<Option<ImageId>, EngineError>;
+    /// The image under a reference.
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
+    /// What a container of this specification would be made with, in the form in which an inspect tells it. All its
+    /// networks are named, by their names. Asks nobody.
+    ///
+    /// # Errors
+    /// When this engine could not be asked for such a container.
+    fn fields(&self, spec: &ContainerSpec<'_>) -> Result<Fields, EngineError>;
 }
 
 /// Changing. Each call is made once; a thing that is already as asked for is a success.
@@ -129,6 +136,10 @@ pub trait EngineWrite: Send + Sync {
         container: &ContainerId,
         endpoint: &EndpointSpec<'_>,
     ) -> Result<(), EngineError>;
+    /// Detaches a container from a network; one that is not attached is a success.
+    async fn disconnect(&self, network: &NetworkId, container: &ContainerId) -> Result<(), EngineError>;
+    /// Changes limits and the restart policy in place, all in one call. Paths are those of [`Fields`]; `None` unsets.
+    async fn update(&self, id: &ContainerId, changes: &BTreeMap<String, Option<String>>) -> Result<(), EngineError>;
     /// Puts files into a container that need not run, over what is there. What of them arrived when it fails is not
     /// known: it is to be repeated as a whole before the container is started.
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;

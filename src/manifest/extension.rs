@@ -5,16 +5,16 @@ use super::cast;
 use super::diagnostic::{Report, suggestion};
 use super::document::{Node, Value};
 use crate::model::ProjectName;
-use crate::model::project::ProjectExtension;
+use crate::model::project::{DriftMode, ProjectExtension};
 use crate::model::service::ServiceExtension;
 
 /// What is acted on.
-const PROJECT: [&str; 3] = ["suspend", "depends_on", "prune"];
+const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
 const PRUNE: [&str; 1] = ["orphans"];
-const SERVICE: [&str; 3] = ["type", "critical", "suspend"];
+const SERVICE: [&str; 4] = ["type", "critical", "suspend", "drift"];
 
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
-const PROJECT_LATER: [&str; 1] = ["drift"];
+const PROJECT_LATER: [&str; 0] = [];
 const PRUNE_LATER: [&str; 1] = ["volumes"];
 const SERVICE_LATER: [&str; 5] = ["supervise", "health", "recovery", "throttle", "rollout"];
 
@@ -39,6 +39,7 @@ pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
                     }
                 }
             }
+            "drift" => extension.drift = drift(value, report).unwrap_or_default(),
             _ => {
                 for (key, value) in keys(Some(value), &PRUNE, &PRUNE_LATER, report) {
                     if key == "orphans" {
@@ -63,11 +64,23 @@ pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
                     report.error(value.span, "wrong-type", "x-evenkeel.type must be text");
                 }
             },
+            "drift" => extension.drift = drift(value, report),
             "critical" => extension.critical = truth(value, "x-evenkeel.critical", report),
             _ => extension.suspend = truth(value, "x-evenkeel.suspend", report),
         }
     }
     extension
+}
+
+fn drift(node: &Node, report: &mut Report) -> Option<DriftMode> {
+    match node.as_text() {
+        Some("enforce") => Some(DriftMode::Enforce),
+        Some("report") => Some(DriftMode::Report),
+        _ => {
+            report.error(node.span, "wrong-type", "x-evenkeel.drift must be `enforce` or `report`");
+            None
+        }
+    }
 }
 
 /// The extension of a bound object.

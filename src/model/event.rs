@@ -45,6 +45,12 @@ pub enum EventType {
     StepFailed,
     /// Something was changed from outside.
     ForeignAction,
+    /// A field of what runs is not what the manifest says, and nobody changed the manifest.
+    DriftDetected,
+    /// It is again.
+    DriftRepaired,
+    /// Something was tried over and over, and rests for a while.
+    BreakerOpened,
     /// The Engine answers.
     EngineUp,
     /// The Engine does not answer.

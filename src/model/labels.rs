@@ -28,8 +28,13 @@ pub const NETWORK: &str = "com.docker.compose.network";
 pub const VOLUME: &str = "com.docker.compose.volume";
 /// What built an image: `classic`, or BuildKit. The only one of Compose's labels that goes on images: containers inherit it.
 pub const IMAGE_BUILDER: &str = "com.docker.compose.image.builder";
+/// What evenkeel's own labels start with.
+pub const OWN: &str = "dev.evenkeel.";
 /// Which evenkeel made this.
 pub const INSTANCE: &str = "dev.evenkeel.instance";
+
+/// What was put into a container: a mapping of paths to short hashes, as JSON.
+pub const CONTENT: &str = "dev.evenkeel.content";
 
 /// The release of Docker Compose whose behaviour is the measure, written to [`VERSION`].
 pub const COMPOSE_VERSION: &str = "2.40.3";

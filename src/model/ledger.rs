@@ -34,6 +34,11 @@ pub struct ProjectLedger {
     pub slots: BTreeMap<Subject, Slot>,
     /// Steps that failed, until they work.
     pub failures: BTreeMap<Subject, Failure>,
+    /// Containers that fit another configuration than the one on their label: they were changed in place, or what changed
+    /// is nothing that an Engine knows of.
+    pub fits: BTreeMap<ContainerId, String>,
+    /// What the Engine made otherwise than it was asked, by service.
+    pub unheld: BTreeMap<ServiceName, Unheld>,
     /// When a step was last begun, or given up, whose answer never came: its call may take effect yet.
     pub unanswered: Option<Timestamp>,
     /// Steps whose outcome is not known yet.
@@ -56,6 +61,24 @@ pub struct Completion {
     pub image: ImageId,
     /// When it ended.
     pub at: Timestamp,
+}
+
+/// Fields that the Engine does not hold as it is asked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unheld {
+    /// The configuration that was asked for.
+    pub config: String,
+    /// What became of it, by path.
+    pub fields: BTreeMap<String, Option<String>>,
+}
+
+/// Repairs of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repairs {
+    /// How many, since the last calm time.
+    pub count: u32,
+    /// When the last one was begun.
+    pub last: Timestamp,
 }
 
 /// An image that was fetched or built for a service.
@@ -85,6 +108,8 @@ pub struct Slot {
     pub config: Option<String>,
     /// The container that the controller itself stopped last: should it be wanted again, its end is nobody's failure.
     pub stopped: Option<ContainerId>,
+    /// Fields that were repaired, by path.
+    pub repairs: BTreeMap<String, Repairs>,
     /// When the old container could not be started in place of a failed replacement.
     pub fall_back_failed: Option<Timestamp>,
 }

@@ -2,6 +2,7 @@
 //! Nothing here does IO, knows a clock, or decides anything.
 
 pub mod event;
+pub mod fields;
 pub mod hash;
 pub mod labels;
 pub mod ledger;

@@ -1,10 +1,12 @@
 //! What the Engine has, as far as Compose projects are concerned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::fields::{Difference, Fields};
 use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
 
 /// One project's part of the Engine: its containers and volumes, and every network (external ones are found by name).
@@ -62,6 +64,21 @@ pub struct Container {
     pub networks: BTreeSet<String>,
     /// The Engine's words when its last start failed.
     pub error: Option<String>,
+    /// What it is made with; `None`: nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Arc<Fields>>,
+    /// How that differs from what is desired; `None`: it was not compared.
+    #[serde(skip)]
+    pub differences: Option<Arc<Vec<Difference>>>,
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// The Engine's id.
+    pub id: ImageId,
+    /// What it contributes to containers.
+    pub fields: Fields,
 }
 
 /// What a container is doing.

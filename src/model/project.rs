@@ -147,8 +147,22 @@ pub struct ProjectExtension {
     pub suspend: bool,
     /// Other projects that must be converged first.
     pub depends_on: Vec<ProjectName>,
+    /// What is done about drift.
+    #[serde(default)]
+    pub drift: DriftMode,
     /// Whether containers of services that the manifest no longer has are removed. Default: yes.
     pub prune_orphans: Option<bool>,
+}
+
+/// `drift`: what is done about a field that somebody changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftMode {
+    /// It is repaired.
+    #[default]
+    Enforce,
+    /// It is reported.
+    Report,
 }
 
 impl Project {

@@ -1,11 +1,13 @@
 //! The Engine's answers, as what was observed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum, RestartPolicyNameEnum,
 };
 
+use super::fields;
 use crate::engine::ListedContainer;
 use crate::model::observed::{Container, ContainerState, Health, Network, Volume};
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
@@ -39,6 +41,7 @@ pub(super) fn volume(mut volume: bollard::models::Volume) -> Volume {
 }
 
 pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
+    let fields = fields::observed(&answer);
     let config = answer.config.unwrap_or_default();
     let mut found: HashMap<String, String> = config.labels.unwrap_or_default();
     let project = ProjectName::trusted(found.remove(labels::PROJECT)?);
@@ -79,6 +82,8 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         exit_watched: false,
         networks,
         error: state.error.clone().filter(|e| !e.is_empty()),
+        fields: Some(Arc::new(fields)),
+        differences: None,
         state: container_state(&state),
     })
 }

@@ -5,15 +5,17 @@ mod archive;
 mod build;
 mod convert;
 mod events;
+pub(in crate::engine) mod fields;
 mod spec;
+mod update;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::NetworkConnectRequest;
+use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
     ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptionsBuilder,
@@ -28,7 +30,8 @@ use super::{
     BuildSpec, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
     EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec,
 };
-use crate::model::observed::{Capabilities, Container};
+use crate::model::fields::Fields;
+use crate::model::observed::{Capabilities, Container, Image};
 use crate::model::{ContainerId, ImageId, NetworkId, Timestamp, labels};
 
 /// For a call that only looks.
@@ -166,14 +169,21 @@ impl EngineRead for DockerEngine {
         }
     }
 
-    async fn image(&self, reference: &str) -> Result<Option<ImageId>, EngineError> {
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         match self.read(self.docker.inspect_image(reference)).await {
-            Ok(image) => Ok(image.id.map(ImageId::trusted)),
+            Ok(image) => {
+                let fields = fields::of_image(&image.config);
+                Ok(image.id.map(|id| Image { id: ImageId::trusted(id), fields }))
+            }
             Err(error) if error.is_not_found() => Ok(None),
             // A reference that is none is found nowhere; the pull then says what is wrong with it.
             Err(EngineError::Refused { status: 400, .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn fields(&self, spec: &ContainerSpec<'_>) -> Result<Fields, EngineError> {
+        fields::desired(spec, self.api())
     }
 }
 
@@ -256,6 +266,18 @@ impl EngineWrite for DockerEngine {
         let endpoint_config = Some(spec::endpoint(endpoint, self.api())?);
         let request = NetworkConnectRequest { container: container.to_string(), endpoint_config };
         self.write(self.docker.connect_network(network.as_str(), request)).await
+    }
+
+    async fn disconnect(&self, network: &NetworkId, container: &ContainerId) -> Result<(), EngineError> {
+        let request = NetworkDisconnectRequest { container: container.to_string(), force: Some(false) };
+        match self.write(self.docker.disconnect_network(network.as_str(), request)).await {
+            Err(EngineError::Refused { message, .. }) if message.contains("is not connected to") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn update(&self, id: &ContainerId, changes: &BTreeMap<String, Option<String>>) -> Result<(), EngineError> {
+        self.write(self.docker.update_container(id.as_str(), update::body(changes))).await
     }
 
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError> {

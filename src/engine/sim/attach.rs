@@ -79,15 +79,16 @@ impl World {
     /// Its networks as an inspect tells: names, and ids of those that it was attached to.
     pub(super) fn show_networks(&mut self, id: &ContainerId) {
         let Some(container) = self.containers.get(id) else { return };
-        let mut shown = BTreeSet::new();
+        let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for name in &container.made_of.networks {
             let bound = container.bound.get(name);
             let known = bound.and_then(|id| self.networks.get(id)).map(|n| n.name.clone());
-            shown.insert(known.unwrap_or_else(|| name.clone()));
-            shown.extend(bound.map(ToString::to_string));
+            names.insert(known.unwrap_or_else(|| name.clone()));
+            ids.extend(bound.map(ToString::to_string));
         }
+        self.show_attachments(id, &names);
         if let Ok(container) = self.get(id) {
-            container.seen.networks = shown;
+            container.seen.networks = names.into_iter().chain(ids).collect();
         }
     }
 

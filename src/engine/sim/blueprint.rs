@@ -1,9 +1,11 @@
 //! What containers are made of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::ContainerSpec;
+use crate::engine::{ContainerSpec, docker};
+use crate::model::fields::Fields;
 use crate::model::service::{MountSource, NamespaceMode, RestartPolicy};
 use crate::model::{Service, ServiceName};
 
@@ -43,6 +45,8 @@ pub struct Blueprint {
     pub nano_cpus: Option<i64>,
     /// Between asking it to end and ending it.
     pub grace: Option<Duration>,
+    /// All of it, as an inspect tells; `None`: nobody can tell.
+    pub fields: Option<Arc<Fields>>,
 }
 
 /// A health check.
@@ -90,6 +94,7 @@ impl Blueprint {
             memory: service.resources.memory.and_then(|m| u64::try_from(m.0).ok()).filter(|m| *m > 0),
             nano_cpus: service.resources.nano_cpus,
             grace: service.stop_grace_period,
+            fields: docker::fields::desired(spec, api).ok().map(Arc::new),
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Call {
     Build { reference: String },
     CreateContainer { name: String },
     Connect { network: NetworkId, id: ContainerId },
+    Disconnect { network: NetworkId, id: ContainerId },
+    Update { id: ContainerId },
     CopyInto { id: ContainerId },
     Start { id: ContainerId },
     Stop { id: ContainerId },
@@ -42,6 +44,8 @@ impl Call {
         match self {
             Self::Inspect { id }
             | Self::Connect { id, .. }
+            | Self::Disconnect { id, .. }
+            | Self::Update { id }
             | Self::CopyInto { id }
             | Self::Start { id }
             | Self::Stop { id }
@@ -68,6 +72,8 @@ impl fmt::Display for Call {
             Self::Build { reference } => write!(f, "build {reference}"),
             Self::CreateContainer { name } => write!(f, "create {name}"),
             Self::Connect { network, id } => write!(f, "connect {} to {network}", id.short()),
+            Self::Disconnect { network, id } => write!(f, "disconnect {} from {network}", id.short()),
+            Self::Update { id } => write!(f, "update {}", id.short()),
             Self::CopyInto { id } => write!(f, "copy files into {}", id.short()),
             Self::Start { id } => write!(f, "start {}", id.short()),
             Self::Stop { id } => write!(f, "stop {}", id.short()),

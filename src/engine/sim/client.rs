@@ -1,5 +1,6 @@
 //! A caller's connection: calls with their latencies, and what goes wrong with them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -16,10 +17,11 @@ use super::world::World;
 use super::{Shared, SimEngine, pace, refused};
 use crate::engine::{
     BuildSpec, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
-    EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec,
+    EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec, docker,
 };
-use crate::model::observed::Container;
-use crate::model::{ContainerId, ImageId, NetworkId, Timestamp};
+use crate::model::fields::Fields;
+use crate::model::observed::{Container, Image};
+use crate::model::{ContainerId, NetworkId, Timestamp};
 
 /// A caller's connection: what it began goes on without it, and nothing is answered any more once it is dead.
 #[derive(Clone)]
@@ -262,12 +264,16 @@ impl EngineRead for Client {
         }
     }
 
-    async fn image(&self, reference: &str) -> Result<Option<ImageId>, EngineError> {
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         let call = Call::Image { reference: reference.to_owned() };
         match self.read(call, |world, _| world.images.get(reference).cloned()).await {
             Err(error) if error.is_not_found() => Ok(None),
-            other => other,
+            other => Ok(other?.map(|id| Image { id, fields: Fields::default() })),
         }
+    }
+
+    fn fields(&self, spec: &ContainerSpec<'_>) -> Result<Fields, EngineError> {
+        docker::fields::desired(spec, self.with(|world| world.api))
     }
 }
 
@@ -326,11 +332,36 @@ impl EngineWrite for Client {
         &self,
         network: &NetworkId,
         container: &ContainerId,
-        _: &EndpointSpec<'_>,
+        endpoint: &EndpointSpec<'_>,
     ) -> Result<(), EngineError> {
         let (to, id) = (network.clone(), container.clone());
+        let (api, name) = self.with(|world| (world.api, world.networks.get(network).map(|n| n.name.clone())));
+        let more = name.and_then(|name| docker::fields::attached(&name, endpoint, api).ok()).unwrap_or_default();
         let call = Call::Connect { network: network.clone(), id: container.clone() };
-        self.write(call, move |world| world.connect(&to, &id)).await
+        let connect = move |world: &mut World| {
+            world.connect(&to, &id)?;
+            world.change_fields(&id, |fields| fields.extend(&more));
+            Ok(())
+        };
+        self.write(call, connect).await
+    }
+
+    async fn disconnect(&self, network: &NetworkId, container: &ContainerId) -> Result<(), EngineError> {
+        let (from, id) = (network.clone(), container.clone());
+        let call = Call::Disconnect { network: network.clone(), id: container.clone() };
+        let disconnect = move |world: &mut World| {
+            let name = world.networks.get(&from).map_or_else(|| from.to_string(), |n| n.name.clone());
+            world.disconnect(&name, &id)
+        };
+        match self.write(call, disconnect).await {
+            Err(EngineError::Refused { message, .. }) if message.contains("is not connected to") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn update(&self, id: &ContainerId, changes: &BTreeMap<String, Option<String>>) -> Result<(), EngineError> {
+        let (container, changes) = (id.clone(), changes.clone());
+        self.write(Call::Update { id: id.clone() }, move |world| world.update_fields(&container, &changes)).await
     }
 
     async fn copy_into(&self, id: &ContainerId, _: &[FileSpec<'_>]) -> Result<(), EngineError> {

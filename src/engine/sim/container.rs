@@ -70,6 +70,8 @@ impl Simulated {
             exit_watched: false,
             networks: made_of.networks.iter().cloned().collect(),
             error: None,
+            fields: made_of.fields.clone(),
+            differences: None,
         };
         Self {
             seen,
@@ -269,6 +271,11 @@ impl World {
         let container = self.get(id)?;
         container.made_of.memory = memory.filter(|m| *m > 0).or(container.made_of.memory);
         container.made_of.nano_cpus = nano_cpus.filter(|n| *n > 0).or(container.made_of.nano_cpus);
+        #[allow(clippy::cast_precision_loss)]
+        self.change_fields(id, |fields| {
+            memory.filter(|m| *m > 0).into_iter().for_each(|m| fields.set("mem_limit", m.to_string()));
+            nano_cpus.filter(|n| *n > 0).into_iter().for_each(|n| fields.set("cpus", (n as f64 / 1e9).to_string()));
+        });
         self.emit_of(id, ContainerEvent::Changed);
         Ok(())
     }

@@ -14,6 +14,7 @@ mod call;
 mod client;
 mod container;
 mod events;
+mod fields;
 mod hand;
 mod health;
 mod life;

@@ -15,12 +15,14 @@ pub(super) fn of(call: &Call, starting: u64, draw: &mut fastrand::Rng) -> (Durat
         Call::Pull { .. } => (1_500..4_000, 20),
         Call::Build { .. } => (3_000..9_000, 20),
         Call::CreateContainer { .. } => (3..10, 1),
-        Call::Connect { .. } | Call::CopyInto { .. } => (5..12, 1),
+        Call::Connect { .. } | Call::Disconnect { .. } | Call::CopyInto { .. } => (5..12, 1),
         // 200 ms alone, thirty at a time 4.3 s for all of them: they get in each other's way.
         Call::Start { .. } => (50 + 120 * starting..70 + 130 * starting, 5),
         Call::Stop { .. } => (1..3, 15),
         Call::Remove { .. } => (15..60, 2),
         Call::Rename { .. } | Call::Unpause { .. } => (2..6, 1),
+        // `docker update --cpus`.
+        Call::Update { .. } => (14..20, 2),
     };
     (Duration::from_millis(draw.u64(before)), Duration::from_millis(after))
 }

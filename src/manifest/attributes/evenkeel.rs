@@ -16,7 +16,7 @@ pub(in crate::manifest) static PROJECT_EXTENSION: Layout = Layout {
             said("suspend", FLAG),
             said("depends_on", Shape::List(&Shape::Matches(PROJECT_NAME), false)),
             said("prune", Shape::OneOf(&[Shape::Object(&PRUNE), NULL])),
-            said("drift", Shape::Any),
+            said("drift", DRIFT),
         ],
     )
 };
@@ -30,6 +30,7 @@ pub(in crate::manifest) static SERVICE_EXTENSION: Layout = Layout {
             said("type", TEXT),
             said("critical", FLAG),
             said("suspend", FLAG),
+            said("drift", DRIFT),
             said("supervise", Shape::Any),
             said("health", Shape::Object(&HEALTH)),
             said("recovery", Shape::Object(&RECOVERY)),
@@ -42,6 +43,8 @@ pub(in crate::manifest) static SERVICE_EXTENSION: Layout = Layout {
 const fn said(key: &'static str, shape: Shape) -> Field {
     field(key, shape, Omitted)
 }
+
+const DRIFT: Shape = Shape::Word(&["enforce", "report"]);
 
 const PROJECT_NAME: Pattern = Pattern {
     regex: "^[a-z0-9][a-z0-9_-]*$",

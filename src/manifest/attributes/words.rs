@@ -162,10 +162,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ("suspend", "true: evenkeel watches the project and reports, and changes nothing."),
             ("depends_on", "Other projects that must be converged first."),
             ("prune", "What is removed once the file does not name it any more."),
-            (
-                "drift",
-                "`enforce`: what differs is put right; `report`: it is only told. Not acted on by this version: it gives a warning.",
-            ),
+            ("drift", "`enforce`: what somebody changed is put right; `report`: it is only told."),
         ],
     ),
     (
@@ -184,6 +181,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ("type", "A label on metrics, any word; `job` marks a service that is to end with 0."),
             ("critical", "The service counts for the overall health."),
             ("suspend", "true: evenkeel watches the service and reports, and changes nothing."),
+            ("drift", "`enforce` or `report` for this service alone."),
             (
                 "supervise",
                 "Who restarts the containers: `engine` or `controller`. Not acted on by this version: it gives a warning.",

@@ -20,6 +20,7 @@ pub use mount::{FileReference, Mount, MountSource, Recursive, VolumeOptions, Vol
 pub use network::{Attachment, ExternalLink, Link, NamespaceMode, Port};
 pub use resources::{Blkio, Bytes, Device, DeviceRate, DeviceRequest, Resources, Ulimit};
 
+use super::project::DriftMode;
 use super::{ContainerId, ProjectName, ServiceName, hash};
 
 /// One service, every attribute resolved. `None` and empty mean "not written".
@@ -300,6 +301,9 @@ pub struct ServiceExtension {
     pub critical: bool,
     /// Watch and report, change nothing.
     pub suspend: bool,
+    /// What is done about drift; `None`: what the project says.
+    #[serde(default)]
+    pub drift: Option<DriftMode>,
 }
 
 impl Service {

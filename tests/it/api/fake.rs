@@ -1,6 +1,6 @@
 //! An engine in memory: what is asked for happens at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +10,8 @@ use evenkeel::engine::{
     BuildSpec, ContainerEvent, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo,
     EngineRead, EngineWrite, EventKind, FileSpec, ListedContainer, Listing, NetworkSpec, VolumeSpec,
 };
-use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Network, Observed, Volume};
+use evenkeel::model::fields::Fields;
+use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Image, Network, Observed, Volume};
 use evenkeel::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -127,9 +128,13 @@ impl EngineRead for Fake {
         Ok(self.state.lock().unwrap().containers.get(id).cloned())
     }
 
-    async fn image(&self, reference: &str) -> Answer<Option<ImageId>> {
+    async fn image(&self, reference: &str) -> Answer<Option<Image>> {
         self.answers()?;
-        Ok(Some(ImageId::trusted(format!("sha256:{reference}"))))
+        Ok(Some(Image { id: ImageId::trusted(format!("sha256:{reference}")), fields: Fields::default() }))
+    }
+
+    fn fields(&self, _: &ContainerSpec<'_>) -> Answer<Fields> {
+        Ok(Fields::default())
     }
 }
 
@@ -208,6 +213,8 @@ impl EngineWrite for Fake {
             exit_watched: false,
             networks,
             error: None,
+            fields: None,
+            differences: None,
         };
         self.state.lock().unwrap().containers.insert(id.clone(), container.clone());
         self.tell(&container, ContainerEvent::Changed);
@@ -216,6 +223,14 @@ impl EngineWrite for Fake {
 
     async fn connect(&self, network: &NetworkId, id: &ContainerId, _: &EndpointSpec<'_>) -> Answer<()> {
         self.change(id, ContainerEvent::Changed, |c| c.networks.extend([network.to_string()]))
+    }
+
+    async fn disconnect(&self, _: &NetworkId, _: &ContainerId) -> Answer<()> {
+        self.answers()
+    }
+
+    async fn update(&self, _: &ContainerId, _: &BTreeMap<String, Option<String>>) -> Answer<()> {
+        self.answers()
     }
 
     async fn copy_into(&self, _: &ContainerId, _: &[FileSpec<'_>]) -> Answer<()> {

@@ -74,7 +74,8 @@ fn while_the_container_it_shares_with_is_not_there_nothing_is_started_in_it() {
     expect![[r#"
         main waits for the next attempt at 2026-01-01T00:00:05Z (1 so far): no space left on device
         [degraded]
-        [main: failed, side: waiting]
+        [main: failed (1x): no space left on device]
+        [side: waiting for the container of main, which it shares with]
     "#]]
     .assert_eq(&scene.report());
 }

@@ -1,9 +1,11 @@
 //! A world in which steps take effect, and the notes that control keeps while they do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::decide::{Action, sharing};
+use evenkeel::model::fields::Difference;
 use evenkeel::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use evenkeel::model::{ContainerId, ImageId, NetworkId, Project, ServiceName, Timestamp};
 
@@ -61,6 +63,16 @@ impl World {
             exit_watched: false,
             networks: BTreeSet::new(),
             error: None,
+            fields: None,
+            differences: None,
+        }
+    }
+
+    /// Fields that are as desired from now on.
+    fn mended(&mut self, id: &ContainerId, which: impl Fn(&Difference) -> bool) {
+        let container = self.observed.containers.get_mut(id).expect("it is there");
+        if let Some(differences) = &mut container.differences {
+            Arc::make_mut(differences).retain(|d| !which(d));
         }
     }
 
@@ -152,6 +164,15 @@ impl World {
                 container.name.clone_from(name);
                 container.networks = networks.iter().map(|(_, id)| id.to_string()).collect();
                 return Ok(Some(self.put(container)));
+            }
+            Action::DisconnectNetwork { container, name, network, .. } => {
+                let at = format!("networks.{name}");
+                self.mended(container, |d| d.path.starts_with(&at));
+                let container = self.observed.containers.get_mut(container).expect("it is there");
+                container.networks.retain(|n| n != name && *n != *network.as_str());
+            }
+            Action::UpdateContainer { container, changes, .. } => {
+                self.mended(container, |d| changes.contains_key(&d.path));
             }
             Action::ConnectNetwork { container, network, .. } => {
                 let network = network.to_string();

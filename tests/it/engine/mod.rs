@@ -11,6 +11,7 @@ mod compose;
 mod converge;
 mod crash;
 mod dependencies;
+mod drift;
 mod faults;
 mod guard;
 mod instances;

@@ -494,8 +494,8 @@ impl Director for Clerk {
         }
         court.fire(kind);
         court.say(|| format!("  ! {call}: {upset:?}"));
-        if let Call::Inspect { id } = call {
-            // Nobody may have seen how it ended.
+        if let Call::Inspect { id } | Call::Start { id } = call {
+            // Nobody may have seen how it ended, and whoever may run is not done.
             let known = court.known.get(id).cloned();
             court.done.retain(|key, _| Some(key) != known.as_ref());
             court.unanswered.insert(id.clone());

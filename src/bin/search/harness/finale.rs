@@ -27,6 +27,10 @@ struct Shape {
     name: String,
     networks: BTreeSet<String>,
     rest: String,
+    /// The hash on its label.
+    hash: String,
+    /// What it is made with, where an inspect tells.
+    fields: Option<String>,
 }
 
 /// What need not be as without faults.
@@ -122,22 +126,36 @@ fn describe(world: &World, container: &Container) -> Shape {
         Some(other) => format!("in {}.{}", other.project, other.service.as_ref().map_or("-", |s| s.as_str())),
         None => "in what is gone".to_owned(),
     });
-    let hash = if home.is_some() { "" } else { container.config_hash.as_deref().unwrap_or("none") };
+    // Of one that lives in another one both hold that one's id.
+    let alone = home.is_none();
+    let hash = container.config_hash.as_deref().filter(|_| alone).unwrap_or_default().to_owned();
+    let fields = container.fields.as_ref().filter(|_| alone).map(|fields| {
+        let all = fields.iter().map(|(path, value)| format!("{path}={value}"));
+        all.collect::<Vec<_>>().join(" ")
+    });
     let names = world.networks().filter(|n| container.networks.contains(n.id.as_str())).map(|n| n.name.clone());
     let (state, health) = (container.state.as_str(), container.health.as_str());
-    let rest = format!("{} ({image}) {state} {health} {hash:.12} {}", made_of.image, home.unwrap_or_default());
-    Shape { name: container.name.clone(), networks: names.collect(), rest }
+    let rest = format!("{} ({image}) {state} {health} {}", made_of.image, home.unwrap_or_default());
+    Shape { name: container.name.clone(), networks: names.collect(), rest, hash, fields }
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} {} {:?}]", self.name, self.rest.trim_end(), self.networks)
+        write!(f, "[{} {} {:.12} {:?}]", self.name, self.rest.trim_end(), self.hash, self.networks)
     }
 }
 
 impl Shape {
     fn fits(&self, other: &Self, loose: &Loose) -> bool {
-        self.rest == other.rest && (loose.names || self.name == other.name) && self.networks == other.networks
+        // What was changed in place has the label of before.
+        let made_alike = match (&self.fields, &other.fields) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.hash == other.hash,
+        };
+        made_alike
+            && self.rest == other.rest
+            && (loose.names || self.name == other.name)
+            && self.networks == other.networks
     }
 }
 

@@ -91,6 +91,13 @@ fn same(name: &str, body: &str, started: bool) {
     let apply = world.verb_with(&[("ATTRIBUTES_WORD", "a word")], &["apply", "--timeout", limit]);
     assert!(apply.code == Some(0) || !started, "{}", shown(&apply));
     let ours = snapshot(&world, &project, started);
+    if started {
+        let drift = world.verb_with(&[("ATTRIBUTES_WORD", "a word")], &["drift", "--format", "json"]);
+        assert_eq!(drift.out.trim(), "{\n  \"drift\": []\n}", "no drift that is none: {}", drift.err);
+        let ledger = world.dir().join("state/projects").join(&project).join("ledger.json");
+        let ledger: Value = serde_json::from_str(&fs::read_to_string(ledger).expect("a ledger")).expect("JSON");
+        println!("not held by this Engine: {}", ledger["unheld"]);
+    }
 
     let fixture = fixture(&world, name);
     if let Some(theirs) = &theirs

@@ -34,7 +34,7 @@ const ELSEWHERE: &[&str] = &[
     "Containers",
 ];
 /// Labels of which Compose has none, or which are compared elsewhere: that of services by tests of the loader.
-const INSTANCE: &str = "dev.evenkeel.instance";
+const OWN: [&str; 2] = ["dev.evenkeel.instance", "dev.evenkeel.content"];
 const HASH: &str = "com.docker.compose.config-hash";
 
 pub fn normal(all: Value, world: &World, project: &str, ids: Vec<(String, String)>, started: bool) -> Value {
@@ -87,7 +87,7 @@ fn walk(key: &str, value: Value, words: &[(String, String)]) -> Value {
             Value::Array(list)
         }
         Value::Object(map) => {
-            let entries = map.into_iter().filter(|(k, _)| k != INSTANCE);
+            let entries = map.into_iter().filter(|(k, _)| !OWN.contains(&k.as_str()));
             Value::Object(entries.map(|(k, v)| (replaced(&k, words), walk(&k, v, words))).collect())
         }
         other => other,
