@@ -63,7 +63,7 @@ impl Comparisons {
             let known = before.filter(|c| {
                 // Whom it shares with is not told by the target.
                 service.hash_template.is_none()
-                    && Arc::ptr_eq(&c.observed, observed)
+                    && c.observed == *observed
                     && Arc::ptr_eq(&c.target, target)
                     && same(&c.image, &image)
             });

@@ -206,10 +206,18 @@ impl Cache {
             ContainerState::Running { since: known } | ContainerState::Exited { finished: known, .. } => time < known,
             _ => false,
         };
+        match (action, container.state) {
+            // The inspect that told of the end cannot tell what brought it about.
+            (ContainerEvent::Killed, ContainerState::Exited { started, finished, .. }) => {
+                container.killed |= started <= time && time <= finished;
+                return reaction;
+            }
+            _ if outdated => return reaction,
+            _ => {}
+        }
         match action {
             // Handled above; and it was looked at already, after its creation came back.
             ContainerEvent::Destroyed | ContainerEvent::Created => {}
-            _ if outdated => {}
             ContainerEvent::Started => {
                 container.state = ContainerState::Running { since: time };
                 container.killed = false;
@@ -502,6 +510,22 @@ mod tests {
         }
         assert!(!cache.inspected(&id, cache.point(), with(ContainerState::Created), Instant::now()));
         assert!(cache.container(&id).is_some_and(|c| c.state == ContainerState::Created));
+    }
+
+    #[test]
+    fn a_kill_that_is_told_after_the_end_was_seen_belongs_to_that_end() {
+        let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (time, killed) in [(8, true), (3, false)] {
+            let mut cache = Cache::default();
+            let state = ContainerState::Exited { code: 0, oom: false, started: at(5), finished: at(9) };
+            let found = Container { state, ..removing(&id, &project) };
+            cache.inspected(&id, cache.point(), Some(found), Instant::now());
+            let action = ContainerEvent::Killed;
+            let kind = EventKind::Container { id: id.clone(), project: project.clone(), action };
+            cache.event(&EngineEvent { time: at(time), kind });
+            assert_eq!(cache.container(&id).map(|c| c.killed), Some(killed), "{time}");
+        }
     }
 
     #[test]

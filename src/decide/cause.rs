@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::fields::{self, Difference};
 use crate::model::service::Condition;
-use crate::model::{ImageId, ProjectName, ServiceName, Timestamp};
+use crate::model::{ContainerId, ImageId, ProjectName, ServiceName, Timestamp};
 
 /// Fields that are told in words.
 const FIELDS_TOLD: usize = 3;
@@ -48,6 +48,8 @@ pub enum Cause {
     FieldsDiffer {
         /// Which, in the order of their paths; what may be a secret is masked.
         fields: Vec<FieldChange>,
+        /// Whose they are.
+        container: ContainerId,
         /// Somebody changed them; else it is the manifest that changed.
         by_hand: bool,
     },

@@ -14,7 +14,7 @@ use crate::model::fields::{self, Repair};
 use crate::model::ledger::{Subject, Unheld};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::project::DriftMode;
-use crate::model::{Project, Service, Timestamp};
+use crate::model::{ContainerId, Project, Service, Timestamp};
 
 /// After so many repairs of one field it is not repaired any more for a while.
 const REPAIRS: u32 = 3;
@@ -33,6 +33,7 @@ pub(super) struct Drifting<'a> {
 
 /// The fields of one container that are not as desired.
 pub(super) struct Differing<'a> {
+    container: &'a ContainerId,
     /// Somebody changed them; else it is the manifest that changed.
     by_hand: bool,
     all: Vec<&'a fields::Difference>,
@@ -62,7 +63,7 @@ impl<'a> Drifting<'a> {
             return None;
         }
         if differences.is_empty() && container.config_hash.as_deref() == Some(&*self.service.config_hash) {
-            return Some(Differing { by_hand: true, all: Vec::new(), may: Vec::new() });
+            return Some(Differing { container: &container.id, by_hand: true, all: Vec::new(), may: Vec::new() });
         }
         let other = self.hash_differs(container);
         if other && differences.is_empty() && self.has_hidden_parts() {
@@ -72,10 +73,10 @@ impl<'a> Drifting<'a> {
         let all: Vec<_> = differences.iter().filter(|d| self.counts(d, container, other, unheld)).collect();
         let may = |d: &&&fields::Difference| {
             // What the manifest wants anew is nobody's doing.
-            other || self.mode == DriftMode::Enforce && self.rests_until(container.number, d).is_none()
+            other || self.mode == DriftMode::Enforce && self.rests_until(container.number, &container.id, d).is_none()
         };
         let may = all.iter().filter(may).copied().collect();
-        Some(Differing { by_hand: !other, all, may })
+        Some(Differing { container: &container.id, by_hand: !other, all, may })
     }
 
     /// Whether there is something about its containers that no field tells.
@@ -92,19 +93,25 @@ impl<'a> Drifting<'a> {
     ) -> bool {
         // What Compose put into its containers it does not write down.
         let unknown = difference.path.starts_with("content.") && container.instance.is_none() && !other;
+        if difference.path == "image" {
+            // Another name of the same image is no other image.
+            let same = self.input.observed.images.get(&self.service.image) == Some(&Some(container.image.clone()));
+            return other && !same;
+        }
         let held = unheld.and_then(|u| u.fields.get(&difference.path)) != Some(&difference.observed);
         held && !unknown && !(difference.path == "links" && !other)
     }
 
     /// Until when a field is not repaired; `None`: it may be.
-    fn rests_until(&self, number: u32, difference: &fields::Difference) -> Option<Timestamp> {
+    fn rests_until(&self, number: u32, container: &ContainerId, difference: &fields::Difference) -> Option<Timestamp> {
         let slot = self.input.ledger.slots.get(&Subject::Replica(self.service.name.clone(), number))?;
         let repairs = slot.repairs.get(&difference.path)?;
         // While its container is being replaced it is still to be seen whether that helps.
-        let being_replaced =
-            difference.repair == Repair::Recreate && difference.since.is_some_and(|since| since <= repairs.last);
+        let being_replaced = difference.repair == Repair::Recreate && repairs.container == *container;
         let until = repairs.last.checked_add(COOL_DOWN).unwrap_or(Timestamp::MAX);
-        (repairs.count >= REPAIRS && !being_replaced && until > self.input.now).then_some(until)
+        // A time that is still to come was told by a clock that was set back since.
+        let lately = repairs.last <= self.input.now && until > self.input.now;
+        (repairs.count >= REPAIRS && !being_replaced && lately).then_some(until)
     }
 
     /// What of it is told.
@@ -131,7 +138,7 @@ impl<'a> Drifting<'a> {
     pub(super) fn wait(&self, number: u32, differing: &Differing<'_>, decision: &mut Decision) {
         for difference in differing.all.iter().filter(|_| differing.by_hand) {
             let path = difference.path.clone();
-            if let Some(until) = self.rests_until(number, difference) {
+            if let Some(until) = self.rests_until(number, differing.container, difference) {
                 decision.wake(until);
                 decision.wait(Some(&self.service.name), WaitingOn::Duel { path, until });
             } else if !differing.may.iter().any(|d| d.path == path) {
@@ -176,7 +183,7 @@ impl Differing<'_> {
 
     fn cause(&self, which: impl Fn(&fields::Difference) -> bool) -> Cause {
         let fields = self.may.iter().filter(|d| which(d)).map(|d| FieldChange::of(d)).collect();
-        Cause::FieldsDiffer { fields, by_hand: self.by_hand }
+        Cause::FieldsDiffer { fields, container: self.container.clone(), by_hand: self.by_hand }
     }
 
     /// What is to be changed in place, and why.

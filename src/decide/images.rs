@@ -41,7 +41,12 @@ pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, de
             continue;
         }
         match (Turn { input, project, filled, service }).need(decision) {
-            Need::Nothing => {}
+            Need::Nothing => {
+                // Nobody knows yet whether it is to be built; who begins with it waits until then.
+                if filled.image.is_none() && service.build.is_some() {
+                    to_build.insert(&service.name);
+                }
+            }
             Need::Ready => images.ready[place] = true,
             Need::Step(action, cause) => {
                 images.pending.insert(service.image.clone());

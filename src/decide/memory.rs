@@ -25,14 +25,16 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
         slot.started = None;
     }
     if let Action::StopContainer { container, .. } = &step.action {
-        ledger.slots.entry(subject.clone()).or_default().stopped = Some(container.clone());
+        ledger.slots.entry(subject.clone()).or_default().ended.insert(container.clone());
     }
-    if let Cause::FieldsDiffer { fields, by_hand: true } = &step.cause {
+    if let Cause::FieldsDiffer { fields, container, by_hand: true } = &step.cause {
         let slot = ledger.slots.entry(subject.clone()).or_default();
         for field in fields {
-            let repairs = slot.repairs.entry(field.path.clone()).or_insert(Repairs { count: 0, last: now });
-            let calm = Duration::try_from(now.duration_since(repairs.last)).unwrap_or_default() >= drift::CALM;
-            *repairs = Repairs { count: if calm { 1 } else { repairs.count.saturating_add(1) }, last: now };
+            let before = slot.repairs.get(&field.path).filter(|repairs| {
+                Duration::try_from(now.duration_since(repairs.last)).unwrap_or_default() < drift::CALM
+            });
+            let count = before.map_or(0, |repairs| repairs.count).saturating_add(1);
+            slot.repairs.insert(field.path.clone(), Repairs { count, last: now, container: container.clone() });
         }
     }
     if let Some(attempt) = step.cause.attempt() {
@@ -48,11 +50,10 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
 /// Forgets that the controller stopped a container: somebody else started it, and its next end is its own. Says whether
 /// it had.
 pub fn runs_again(ledger: &mut ProjectLedger, container: &ContainerId, in_flight: &BTreeMap<Subject, Action>) -> bool {
-    let stopped = |(subject, slot): &(&Subject, &mut Slot)| {
-        slot.stopped.as_ref() == Some(container) && !in_flight.contains_key(*subject)
-    };
+    let stopped =
+        |(subject, slot): &(&Subject, &mut Slot)| slot.ended.contains(container) && !in_flight.contains_key(*subject);
     let found = ledger.slots.iter_mut().find(stopped);
-    found.is_some_and(|(_, slot)| slot.stopped.take().is_some())
+    found.is_some_and(|(_, slot)| slot.ended.remove(container))
 }
 
 /// Notes that a step worked. `made`: the container it made. `decided`: the last decision about the project.
@@ -73,12 +74,15 @@ pub fn worked(
         Action::RemoveContainer { container, .. } => {
             ledger.prepared.remove(container);
             ledger.fits.remove(container);
+            if let Some(slot) = ledger.slots.get_mut(&subject) {
+                slot.ended.remove(container);
+            }
         }
         Action::StartContainer { container, .. } => {
             let config = step.action.config(target);
             let slot = ledger.slots.entry(subject).or_default();
             slot.started = Some(container.clone());
-            slot.stopped = slot.stopped.take().filter(|stopped| stopped != container);
+            slot.ended.remove(container);
             slot.config = Some(config);
         }
         action => {
@@ -163,10 +167,10 @@ pub fn failed(
         slot.restarts = attempt.saturating_sub(1);
         slot.last_restart = slot.last_restart.filter(|_| slot.restarts > 0);
     }
-    if let (Action::StopContainer { .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
+    if let (Action::StopContainer { container, .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
         && trouble != Trouble::Unknown
     {
-        slot.stopped = None;
+        slot.ended.remove(container);
     }
     if let Action::StartContainer { container, .. } = &step.action {
         match trouble {
@@ -236,9 +240,9 @@ mod tests {
         let service = ServiceName::trusted("web");
         let stop = Action::StopContainer { service, number: 1, container: container.clone(), grace: None };
         begins(&mut ledger, None, &step(stop, Cause::Orphan), Timestamp::UNIX_EPOCH);
-        assert_eq!(ledger.slots[&subject].stopped.as_ref(), Some(&container));
+        assert!(ledger.slots[&subject].ended.contains(&container));
         assert!(runs_again(&mut ledger, &container, &BTreeMap::new()));
-        assert_eq!(ledger.slots[&subject].stopped, None);
+        assert!(ledger.slots[&subject].ended.is_empty());
         assert!(!runs_again(&mut ledger, &container, &BTreeMap::new()));
     }
 

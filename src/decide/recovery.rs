@@ -110,7 +110,7 @@ fn latest_past<const N: usize>(now: Timestamp, times: [Option<Timestamp>; N]) ->
 
 /// Whether it was the controller that stopped it last.
 pub(super) fn stopped_by_us(input: &Input<'_>, subject: &Subject, container: &Container) -> bool {
-    input.ledger.slots.get(subject).is_some_and(|slot| slot.stopped.as_ref() == Some(&container.id))
+    input.ledger.slots.get(subject).is_some_and(|slot| slot.ended.contains(&container.id))
 }
 
 /// Why a service that was restarted so often is not started again; `None`: it is.

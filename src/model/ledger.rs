@@ -73,12 +73,14 @@ pub struct Unheld {
 }
 
 /// Repairs of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repairs {
     /// How many, since the last calm time.
     pub count: u32,
     /// When the last one was begun.
     pub last: Timestamp,
+    /// The container whose field that was.
+    pub container: ContainerId,
 }
 
 /// An image that was fetched or built for a service.
@@ -106,8 +108,8 @@ pub struct Slot {
     pub started: Option<ContainerId>,
     /// The configuration it was started with.
     pub config: Option<String>,
-    /// The container that the controller itself stopped last: should it be wanted again, its end is nobody's failure.
-    pub stopped: Option<ContainerId>,
+    /// Containers that the controller itself stopped: should one be wanted again, its end is nobody's failure.
+    pub ended: BTreeSet<ContainerId>,
     /// Fields that were repaired, by path.
     pub repairs: BTreeMap<String, Repairs>,
     /// When the old container could not be started in place of a failed replacement.

@@ -64,7 +64,7 @@ const CONFIG: &[Row] = &[
     ("StopTimeout", "stop_grace_period", Kind::Seconds),
     ("ExposedPorts", "expose", Kind::Keys),
     ("Healthcheck", "healthcheck", Kind::Aside),
-    ("Image", "", Kind::Aside),
+    ("Image", "image", Kind::Text),
     ("AttachStdin", "", Kind::Aside),
     ("AttachStdout", "", Kind::Aside),
     ("AttachStderr", "", Kind::Aside),

@@ -272,3 +272,12 @@ services:
     "#]]
     .assert_eq(&text);
 }
+
+#[test]
+fn what_may_begin_with_an_image_that_nobody_looked_up_yet_is_not_built_before_it() {
+    let both = "services: {base: {build: .}, web: {build: ., depends_on: [base]}}";
+    let mut scene = without(both, &["shop-base", "shop-web"]);
+    assert_eq!(scene.text(), "build image shop-base: it is not there\n");
+    scene.world.observed.images.remove("shop-base");
+    assert_eq!(scene.text(), "");
+}

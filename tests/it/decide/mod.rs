@@ -4,6 +4,7 @@ mod backoff;
 mod creation;
 mod dependencies;
 mod doubles;
+mod drift;
 mod images;
 mod life;
 mod networks;

@@ -53,7 +53,12 @@ fn plan_says_what_would_be_done_apply_does_it_and_then_there_is_nothing_to_do() 
 
     world.write(&shop, &SHOP.replace("web: {", "web: {environment: {A: \"1\"}, "));
     let edit = verb(&["plan"]);
-    assert!(edit.code == Some(2) && edit.out.contains("[recreate]") && edit.out.contains("configuration"), "{edit:?}");
+    assert!(
+        edit.code == Some(2)
+            && edit.out.contains("[recreate]")
+            && edit.out.contains("environment.A is not set instead of 1"),
+        "{edit:?}"
+    );
     assert!(!edit.out.contains("db/1"), "only what changes is in it: {}", edit.out);
 }
 

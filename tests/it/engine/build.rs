@@ -158,7 +158,7 @@ fn a_service_can_be_built_on_the_image_of_one_it_depends_on() {
     );
     let apply = world.verb_at(&proxy.url(), &["apply"]);
     assert_eq!(apply.code, Some(0), "{apply:?}");
-    assert_eq!((world.engine.running(&shop), builds(&proxy).len()), (2, 2));
+    assert_eq!((world.engine.running(&shop), builds(&proxy).len()), (2, 2), "{apply:?}");
     assert!(has(&world, &shop, "/a") && has(&world, &shop, "/b"));
     world.expect_nothing_to_do();
 }

@@ -173,7 +173,7 @@ fn a_field_that_is_changed_back_over_and_over_is_left_alone_for_a_while() {
 /// Changes to what was asked for at a creation, each with the path that tells of it.
 fn bodies() -> Vec<(&'static str, Value, Value)> {
     vec![
-        ("command", json!({"Cmd": ["serve", "--other"]}), json!({})),
+        ("command", json!({"Cmd": ["serve"]}), json!({})),
         ("environment.LOG_LEVEL", json!({"Env": ["LOG_LEVEL=debug", "DB_PASSWORD=hunter2"]}), json!({})),
         ("environment.DB_PASSWORD", json!({"Env": ["LOG_LEVEL=info", "DB_PASSWORD=hunter3"]}), json!({})),
         ("environment.EXTRA", json!({"Env": ["LOG_LEVEL=info", "DB_PASSWORD=hunter2", "EXTRA=1"]}), json!({})),
