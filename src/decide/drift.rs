@@ -99,7 +99,8 @@ impl<'a> Drifting<'a> {
             return other && !same;
         }
         let held = unheld.and_then(|u| u.fields.get(&difference.path)) != Some(&difference.observed);
-        held && !unknown && !(difference.path == "links" && !other)
+        // Whose names links hold only the hash tells.
+        held && !unknown && (other || difference.path != "links")
     }
 
     /// Until when a field is not repaired; `None`: it may be.

@@ -16,7 +16,7 @@ impl World {
         id: &ContainerId,
         changes: &BTreeMap<String, Option<String>>,
     ) -> Result<(), EngineError> {
-        if self.containers.get(id).is_none() {
+        if !self.containers.contains_key(id) {
             return Err(no_such(id));
         }
         self.change_fields(id, |fields| {

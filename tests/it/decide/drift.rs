@@ -149,7 +149,7 @@ fn what_the_engine_made_otherwise_than_it_was_asked_is_remembered_and_no_drift()
     scene.settle();
     let id = scene.id("a", 1);
     scene.ledger.prepared.insert(id.clone());
-    told(&mut scene, &id, &[annotation.clone()]);
+    told(&mut scene, &id, &[annotation]);
     let running = scene.world.observed.containers[&id].state;
     scene.world.observed.containers.get_mut(&id).unwrap().state = evenkeel::model::observed::ContainerState::Created;
     let unheld = scene.decide().unheld;
