@@ -26,14 +26,15 @@ struct Compared {
 }
 
 impl Comparisons {
-    /// Compares the containers of a project with its target.
+    /// Compares the containers of a project with its target. `now`: since then what is found to differ is known to; `None`:
+    /// nobody looked before, so nobody can tell since when.
     pub(super) fn update(
         &mut self,
         engine: &dyn EngineRead,
         cache: &mut Cache,
         name: &ProjectName,
         target: &Arc<Project>,
-        now: Timestamp,
+        now: Option<Timestamp>,
     ) {
         let images: Vec<_> = cache
             .of_project(name)
@@ -80,7 +81,7 @@ impl Comparisons {
             let old = before.map(|b| Arc::clone(&b.differences)).unwrap_or_default();
             for difference in &mut differences {
                 let since = old.iter().find(|o| o.path == difference.path).and_then(|o| o.since);
-                difference.since = since.or(Some(now));
+                difference.since = since.or(now);
             }
             let compared = Compared {
                 observed: Arc::clone(observed),

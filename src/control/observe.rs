@@ -518,6 +518,7 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         for (time, killed) in [(8, true), (3, false)] {
             let mut cache = Cache::default();
+            cache.interest_mut().follow(&project, None);
             let state = ContainerState::Exited { code: 0, oom: false, started: at(5), finished: at(9) };
             let found = Container { state, ..removing(&id, &project) };
             cache.inspected(&id, cache.point(), Some(found), Instant::now());

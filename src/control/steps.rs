@@ -110,7 +110,7 @@ impl Controller {
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
         if let Some(target) = &target {
-            self.comparisons.update(&*self.engine, &mut self.cache, name, target, now);
+            self.comparisons.update(&*self.engine, &mut self.cache, name, target, Some(now));
         }
         let observed = self.cache.observed(name, target.as_deref());
         let policy = &self.options.recovery;

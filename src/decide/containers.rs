@@ -70,7 +70,10 @@ fn worse(a: ServiceState, b: ServiceState) -> ServiceState {
 /// Whether a step leaves this container running.
 fn spares(action: &Action, container: Option<&Container>) -> bool {
     match action {
-        Action::RenameContainer { .. } | Action::ConnectNetwork { .. } => true,
+        Action::RenameContainer { .. }
+        | Action::ConnectNetwork { .. }
+        | Action::DisconnectNetwork { .. }
+        | Action::UpdateContainer { .. } => true,
         Action::StopContainer { container: other, .. } | Action::RemoveContainer { container: other, .. } => {
             container.is_some_and(|c| c.id != *other)
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{SOON, World, wait_until};
+use crate::support::{Controller, SOON, World, wait_until};
 
 const WEB: &str = r#"
 services:
@@ -18,7 +18,16 @@ services:
 networks: {front: {}, back: {}}
 "#;
 
-/// The drift that a controller tells of.
+/// A project under a controller, with nothing left to do.
+fn converged(world: &World, manifest: &str) -> (String, Controller) {
+    let shop = world.project("shop");
+    world.write(&shop, manifest);
+    let controller = world.run();
+    controller.converged(&shop);
+    (shop, controller)
+}
+
+/// The drift that is told of.
 fn told(world: &World) -> Vec<Value> {
     let verb = world.verb(&["drift", "--format", "json"]);
     assert_eq!(verb.code, Some(0), "{}", verb.err);
@@ -29,10 +38,7 @@ fn told(world: &World) -> Vec<Value> {
 #[test]
 fn limits_and_policies_changed_by_hand_are_set_back_in_the_running_container() {
     let Some(world) = World::new() else { return };
-    let shop = world.project("shop");
-    world.write(&shop, WEB);
-    let controller = world.run();
-    controller.converged(&shop);
+    let (shop, controller) = converged(&world, WEB);
     let before = world.engine.containers(&shop);
     let started = world.engine.started(&before[0].id);
     for (change, path, is) in [
@@ -62,10 +68,7 @@ fn limits_and_policies_changed_by_hand_are_set_back_in_the_running_container() {
 #[test]
 fn a_changed_limit_in_the_manifest_replaces_no_container() {
     let Some(world) = World::new() else { return };
-    let shop = world.project("shop");
-    world.write(&shop, WEB);
-    let controller = world.run();
-    controller.converged(&shop);
+    let (shop, controller) = converged(&world, WEB);
     let before = world.engine.containers(&shop)[0].id.clone();
     world.write(&shop, &WEB.replace("cpus: 0.5", "cpus: 0.25").replace("pids_limit: 100", "pids_limit: 90"));
     wait_until(SOON, "the limits are the new ones", || {
@@ -92,10 +95,7 @@ fn a_changed_limit_in_the_manifest_replaces_no_container() {
 #[test]
 fn networks_attached_and_detached_by_hand_are_as_the_manifest_says_again() {
     let Some(world) = World::new() else { return };
-    let shop = world.project("shop");
-    world.write(&shop, WEB);
-    let controller = world.run();
-    controller.converged(&shop);
+    let (shop, controller) = converged(&world, WEB);
     let id = world.engine.containers(&shop)[0].id.clone();
     let networks = || world.engine.inspect(&id)["NetworkSettings"]["Networks"].clone();
     let names = || networks().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -130,10 +130,7 @@ fn networks_attached_and_detached_by_hand_are_as_the_manifest_says_again() {
 #[test]
 fn what_is_only_reported_is_told_and_left_alone() {
     let Some(world) = World::new() else { return };
-    let shop = world.project("shop");
-    world.write(&shop, &format!("x-evenkeel: {{drift: report}}{WEB}"));
-    let controller = world.run();
-    controller.converged(&shop);
+    let (shop, controller) = converged(&world, &format!("x-evenkeel: {{drift: report}}{WEB}"));
     let id = world.engine.containers(&shop)[0].id.clone();
     world.engine.call("POST", &format!("/containers/{id}/update"), Some(&json!({"NanoCpus": 250_000_000})));
     wait_until(SOON, "it is told", || !told(&world).is_empty());
@@ -154,10 +151,7 @@ fn what_is_only_reported_is_told_and_left_alone() {
 #[test]
 fn a_field_that_is_changed_back_over_and_over_is_left_alone_for_a_while() {
     let Some(world) = World::new() else { return };
-    let shop = world.project("shop");
-    world.write(&shop, WEB);
-    let controller = world.run();
-    controller.converged(&shop);
+    let (shop, controller) = converged(&world, WEB);
     let id = world.engine.containers(&shop)[0].id.clone();
     let cpus = || world.engine.inspect(&id)["HostConfig"]["NanoCpus"].clone();
     for _ in 0..3 {
