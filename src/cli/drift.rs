@@ -2,16 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
 
 use super::Ended;
 use super::context::Context;
-use super::plan::look;
+use super::status::{about, list, text};
 use super::validate::Format;
-use crate::control::{Operation, socket};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,42 +21,24 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn drift(context: &Context, arguments: &Arguments) -> Ended {
-    let projects = match socket::ask(&context.state, &Operation::Status).await? {
-        Some(answer) => answer?["projects"].take(),
-        None => json!(look(context, None).await?.projects),
-    };
+    let status = about(context, arguments.id.as_deref()).await?;
     let mut all = Vec::new();
-    let mut known = arguments.id.is_none();
-    for project in projects.as_array().into_iter().flatten() {
+    for project in list(&status, "projects") {
         let name = text(project, "name");
-        for service in project["services"].as_object().into_iter().flat_map(serde_json::Map::keys) {
-            known |= wanted(arguments, name, service);
+        // What was asked for is what is left of the services.
+        let wanted = |drift: &&Value| project["services"].get(text(drift, "service")).is_some();
+        for drift in list(project, "drift").iter().filter(wanted) {
+            let mut drift = drift.clone();
+            drift["service_id"] = format!("{name}.{}", text(&drift, "service")).into();
+            drift["project"] = name.into();
+            all.push(drift);
         }
-        for drift in project["drift"].as_array().into_iter().flatten() {
-            if wanted(arguments, name, text(drift, "service")) {
-                let mut drift = drift.clone();
-                drift["service_id"] = format!("{name}.{}", text(&drift, "service")).into();
-                drift["project"] = name.into();
-                all.push(drift);
-            }
-        }
-    }
-    if !known {
-        bail!("there is no project or service `{}`", arguments.id.as_deref().unwrap_or_default());
     }
     match arguments.format {
         Format::Json => outln!("{}", serde_json::to_string_pretty(&json!({"drift": all}))?),
         Format::Text => print(&all),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn wanted(arguments: &Arguments, project: &str, service: &str) -> bool {
-    arguments.id.as_deref().is_none_or(|id| id == project || id == service || id == format!("{project}.{service}"))
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn print(all: &[Value]) {

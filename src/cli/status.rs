@@ -23,6 +23,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn status(context: &Context, arguments: &Arguments) -> Ended {
+    let status = about(context, arguments.id.as_deref()).await?;
+    match arguments.format {
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&status)?),
+        Format::Text => print(&status),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How everything is, or one project, or one service: by the controller that runs, else by a look.
+pub(super) async fn about(context: &Context, id: Option<&str>) -> anyhow::Result<Value> {
     let mut status = match socket::ask(&context.state, &Operation::Status).await? {
         Some(answer) => answer?,
         None => {
@@ -35,21 +45,17 @@ pub(super) async fn status(context: &Context, arguments: &Arguments) -> Ended {
             })
         }
     };
-    if let Some(id) = &arguments.id {
+    if let Some(id) = id {
         keep_only(&mut status, id)?;
     }
-    match arguments.format {
-        Format::Json => outln!("{}", serde_json::to_string_pretty(&status)?),
-        Format::Text => print(&status),
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+pub(super) fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+pub(super) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 

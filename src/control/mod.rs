@@ -24,8 +24,10 @@ mod places;
 pub mod planted;
 mod projects;
 pub mod publish;
+mod settling;
 pub mod socket;
 mod steps;
+mod tell;
 mod tracked;
 mod view;
 pub mod watch;
@@ -201,7 +203,7 @@ pub struct Controller {
     running: usize,
     /// Those of them that keep the engine busy.
     busy: usize,
-    settling: steps::Settling,
+    settling: settling::Settling,
     guard: guard::Guard,
     reading: Option<Box<Reading>>,
     issues: BTreeMap<&'static str, String>,
@@ -271,7 +273,7 @@ impl Controller {
             next_start: now,
             running: 0,
             busy: 0,
-            settling: steps::Settling::default(),
+            settling: settling::Settling::default(),
             guard: guard::Guard::default(),
             reading: None,
             issues: BTreeMap::new(),

@@ -15,11 +15,11 @@ use super::tracked::{Refresh, Starved};
 use super::{Controller, Message};
 use crate::decide::memory::Trouble;
 use crate::decide::sharing;
-use crate::decide::{self, Action, Cause, Decision, Drift, Input, Step, Target, Waiting, WaitingOn, memory};
+use crate::decide::{self, Action, Input, Step, Target, memory};
 use crate::engine::EngineError;
 use crate::model::event::{EventType, Severity};
-use crate::model::ledger::{ProjectLedger, Subject};
-use crate::model::state::{ProjectState, ServiceState};
+use crate::model::ledger::ProjectLedger;
+use crate::model::state::ProjectState;
 use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash};
 
 /// Calls that mostly wait, stops, pulls and builds, at the same time.
@@ -34,14 +34,6 @@ pub(super) struct Outcome {
     step: Step,
     took: Duration,
     result: Result<Option<ContainerId>, EngineError>,
-}
-
-/// Subjects whose step worked and whose effect was not seen yet: they stay in flight until it is.
-#[derive(Debug, Default)]
-pub(super) struct Settling {
-    containers: BTreeMap<ContainerId, (ProjectName, Subject)>,
-    images: BTreeMap<String, Vec<(ProjectName, Subject)>>,
-    lists: Vec<(u64, ProjectName, Subject)>,
 }
 
 /// Whether a call keeps the engine busy, rather than waiting for a process to end, a registry to answer or a builder to be done.
@@ -136,8 +128,7 @@ impl Controller {
         };
         if !fresh {
             let done = decide::completions(&input);
-            tracked.unsaved |= !done.is_empty();
-            tracked.ledger.completions.extend(done);
+            tracked.remember_done(done);
             return;
         }
         let decision = planted::decide(&input);
@@ -148,9 +139,7 @@ impl Controller {
         let changes = !decision.steps.is_empty();
         self.observer.notice(&Notice::Decided { project: name, took: began.elapsed(), changes });
         tracked.wake_at = decision.wake_at;
-        if !decision.completions.is_empty() && !planted::is(Planted::ForgetsCompletions) {
-            tracked.ledger.completions.extend(decision.completions.clone());
-            tracked.unsaved = true;
+        if tracked.remember_done(decision.completions.clone()) {
             // What depends on a job goes on at once.
             self.dirty.insert(name.clone());
         }
@@ -158,7 +147,6 @@ impl Controller {
             tracked.ledger.fits.extend(decision.fits.clone());
             tracked.ledger.unheld.extend(decision.unheld.clone());
             tracked.unsaved = true;
-            self.dirty.insert(name.clone());
         }
         if !decision.mended.is_empty() {
             tracked.ledger.failures.retain(|subject, _| !decision.mended.contains(subject));
@@ -185,75 +173,6 @@ impl Controller {
                 Some((other.clone(), tracked.state()))
             })
             .collect()
-    }
-
-    /// Events and notices about what a decision found changed.
-    fn tell_changes(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
-        for (service, state) in &after.services {
-            let up = |s: Option<&ServiceState>| matches!(s, Some(ServiceState::Running { .. }));
-            let old = before.services.get(service);
-            if up(Some(state)) && !up(old) {
-                self.event(
-                    EventType::ServiceUp,
-                    Severity::Info,
-                    Some(name),
-                    Some(service),
-                    format!("{service} is {state}"),
-                );
-            } else if let (ServiceState::Stopped { reason }, false) =
-                (state, matches!(old, Some(ServiceState::Stopped { .. })))
-            {
-                let message = format!("{service} is down and is left so: {reason}");
-                self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
-            }
-        }
-        self.tell_drift(name, before, after);
-        if before.state == after.state && before.state.is_some() {
-            return;
-        }
-        let now = self.clock.now();
-        let Some(tracked) = self.projects.get_mut(name) else { return };
-        if after.gone {
-            return;
-        }
-        if after.state == Some(ProjectState::Converged) {
-            tracked.last_converged = Some(now);
-            let took = tracked.unsettled.take().map(|since| since.elapsed()).unwrap_or_default();
-            self.observer.notice(&Notice::Converged { project: name, took });
-            self.event(EventType::Converged, Severity::Info, Some(name), None, "everything is as the manifest says");
-        } else {
-            tracked.unsettled.get_or_insert_with(Instant::now);
-        }
-        // Those that depend on this one have news.
-        let dependents =
-            self.projects.values().filter(|t| t.target.as_ref().is_some_and(|p| p.extension.depends_on.contains(name)));
-        self.dirty.extend(dependents.map(|t| t.name.clone()));
-    }
-
-    /// Fields that somebody changed, and that are as they should be again.
-    fn tell_drift(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
-        let by_hand = |decision: &Decision, wanted: &Drift| {
-            let same = |d: &Drift| d.service == wanted.service && d.number == wanted.number && d.path == wanted.path;
-            decision.drift.iter().any(|d| d.by_hand && same(d))
-        };
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
-        for drift in after.drift.iter().filter(|d| d.by_hand && !by_hand(before, d)) {
-            let (is, desired) = (value(&drift.observed), value(&drift.desired));
-            let message = format!("{} of {}/{} is {is} instead of {desired}", drift.path, drift.service, drift.number);
-            self.event(EventType::DriftDetected, Severity::Warning, Some(name), Some(&drift.service), message);
-        }
-        // What is not looked at any more is not repaired.
-        let wanted = |service| after.services.contains_key(service);
-        for drift in before.drift.iter().filter(|d| d.by_hand && !by_hand(after, d) && wanted(&d.service)) {
-            let message = format!("{} of {}/{} is as the manifest says", drift.path, drift.service, drift.number);
-            self.event(EventType::DriftRepaired, Severity::Info, Some(name), Some(&drift.service), message);
-        }
-        let duel = |w: &&Waiting| matches!(w.on, WaitingOn::Duel { .. });
-        let known = |new: &Waiting| before.waiting.iter().filter(duel).any(|old| old == new);
-        for waiting in after.waiting.iter().filter(duel).filter(|w| !known(w)) {
-            let message = waiting.to_string();
-            self.event(EventType::BreakerOpened, Severity::Warning, Some(name), waiting.service.as_ref(), message);
-        }
     }
 
     /// Nothing is left of a project that was to be removed.
@@ -453,19 +372,6 @@ impl Controller {
         }
     }
 
-    fn tell_restart(&mut self, name: &ProjectName, service: &crate::model::ServiceName, cause: &Cause) {
-        let target = self.projects.get(name).and_then(|t| t.target.clone());
-        let declared = target.as_ref().and_then(|p| p.services.get(service));
-        self.observer.notice(&Notice::Restarted {
-            project: name,
-            service,
-            kind: declared.and_then(|s| s.extension.kind.as_deref()),
-            critical: declared.is_some_and(|s| s.extension.critical),
-        });
-        let message = format!("{service} is started again: {cause}");
-        self.event(EventType::ServiceRestarted, Severity::Warning, Some(name), Some(service), message);
-    }
-
     /// The call failed, or its outcome is not known: everything of the project is looked at again first.
     fn on_failure(&mut self, name: &ProjectName, step: &Step, error: &EngineError) {
         let now = self.clock.now();
@@ -498,67 +404,6 @@ impl Controller {
             .and_then(|s| Some(self.projects.get(name)?.target.as_ref()?.services.get(s)?.image.clone()));
         if let (Action::CreateContainer { .. }, Some(image)) = (&step.action, image) {
             self.look_up(&image);
-        }
-    }
-
-    /// A container ended: by itself, or by somebody's hand.
-    pub(super) fn on_died(&mut self, id: &ContainerId, code: i64) {
-        let Some(container) = self.cache.container(id).cloned() else { return };
-        let Some(service) = &container.service else { return };
-        let Some(tracked) = self.projects.get(&container.project) else { return };
-        let subject = Subject::Replica(service.clone(), container.number);
-        if tracked.in_flight.contains_key(&subject) {
-            return;
-        }
-        let name = container.project.clone();
-        if container.killed {
-            let message = format!("{} was stopped or killed from outside, exit {code}", container.name);
-            self.event(EventType::ForeignAction, Severity::Warning, Some(&name), Some(service), message);
-        } else if code != 0 {
-            let message = format!("{} exited with {code}", container.name);
-            self.event(EventType::ServiceDown, Severity::Warning, Some(&name), Some(service), message);
-        }
-    }
-
-    pub(super) fn release_container(&mut self, id: &ContainerId) {
-        if let Some((project, subject)) = self.settling.containers.remove(id) {
-            self.release(&project, &subject);
-        }
-    }
-
-    pub(super) fn release_image(&mut self, reference: &str) {
-        for (project, subject) in self.settling.images.remove(reference).unwrap_or_default() {
-            self.release(&project, &subject);
-        }
-    }
-
-    pub(super) fn release_listed(&mut self, point: u64) {
-        let (seen, waiting) =
-            std::mem::take(&mut self.settling.lists).into_iter().partition(|(mark, ..)| point >= *mark);
-        self.settling.lists = waiting;
-        let seen: Vec<(u64, ProjectName, Subject)> = seen;
-        for (_, project, subject) in seen {
-            self.release(&project, &subject);
-        }
-    }
-
-    pub(super) fn release_all(&mut self) {
-        let settling = std::mem::take(&mut self.settling);
-        let lists = settling.lists.into_iter().map(|(_, p, s)| (p, s));
-        let all: Vec<_> =
-            settling.containers.into_values().chain(settling.images.into_values().flatten()).chain(lists).collect();
-        for (project, subject) in all {
-            self.release(&project, &subject);
-        }
-    }
-
-    fn release(&mut self, project: &ProjectName, subject: &Subject) {
-        if planted::is(Planted::NeverReleases) {
-            return;
-        }
-        if let Some(tracked) = self.projects.get_mut(project) {
-            tracked.in_flight.remove(subject);
-            self.dirty.insert(project.clone());
         }
     }
 

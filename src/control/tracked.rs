@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ledger::Remembered;
+use super::planted::{self, Planted};
 use crate::decide::{Action, Decision};
 use crate::manifest::Loaded;
-use crate::model::ledger::{ProjectLedger, Subject};
+use crate::model::ledger::{Completion, ProjectLedger, Subject};
 use crate::model::state::ProjectState;
-use crate::model::{ContainerId, Project, ProjectName, Timestamp};
+use crate::model::{ContainerId, Project, ProjectName, ServiceName, Timestamp};
 
 /// Two looks at a manifest have to be so far apart before anything is removed.
 pub(super) const LOOKS_APART: Duration = Duration::from_secs(1);
@@ -135,6 +136,16 @@ impl Tracked {
             last_converged: None,
             unsettled: None,
         }
+    }
+
+    /// Remembers jobs that are done; says whether there was one.
+    pub(super) fn remember_done(&mut self, done: BTreeMap<ServiceName, Completion>) -> bool {
+        if done.is_empty() || planted::is(Planted::ForgetsCompletions) {
+            return false;
+        }
+        self.ledger.completions.extend(done);
+        self.unsaved = true;
+        true
     }
 
     /// Takes in that the manifest was read, or that it was not there; says whether removals are confirmed just now.

@@ -62,9 +62,6 @@ impl<'a> Drifting<'a> {
         if !runs || self.is_job || self.service.hash_on_label().is_none() {
             return None;
         }
-        if differences.is_empty() && container.config_hash.as_deref() == Some(&*self.service.config_hash) {
-            return Some(Differing { container: &container.id, by_hand: true, all: Vec::new(), may: Vec::new() });
-        }
         let other = self.hash_differs(container);
         if other && differences.is_empty() && self.has_hidden_parts() {
             return None;

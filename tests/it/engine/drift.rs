@@ -265,3 +265,21 @@ fn a_container_made_by_hand_in_place_of_ours_is_told_by_the_field_that_differs()
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
+
+#[test]
+fn a_changed_content_of_an_inline_config_reaches_the_container() {
+    let Some(world) = World::new() else { return };
+    let manifest = "services: {web: {image: IMAGE, network_mode: none, configs: [{source: page, target: /page}]}}\n\
+                    configs: {page: {content: 'the first'}}\n";
+    let (shop, controller) = converged(&world, manifest);
+    let before = world.engine.containers(&shop)[0].id.clone();
+    assert!(world.engine.archive(&before, "/page").contains("the first"));
+    world.write(&shop, &manifest.replace("the first", "the second one"));
+    wait_until(SOON, "another container has the new content", || {
+        let now = world.engine.containers(&shop);
+        now.len() == 1 && now[0].is_running() && now[0].id != before
+    });
+    controller.converged(&shop);
+    assert!(world.engine.archive(&world.engine.containers(&shop)[0].id, "/page").contains("the second one"));
+    world.expect_nothing_to_do();
+}

@@ -76,6 +76,15 @@ impl Engine {
         (answer.status, answer.json().unwrap_or(Value::Null))
     }
 
+    /// A file of a container, in an archive that is not compressed.
+    pub fn archive(&self, id: &str, path: &str) -> String {
+        let mut connection = Connection::open(&self.socket).expect("the Engine's socket");
+        let call = format!("/containers/{id}/archive?path={path}");
+        let answer = connection.call("GET", &call, None).expect("an answer of the Engine");
+        assert_eq!(answer.status, 200, "{call}");
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
     /// One call that has to work.
     #[track_caller]
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {

@@ -1,0 +1,114 @@
+//! Events and notices: what people and programs are told of decisions, restarts and ends.
+
+use tokio::time::Instant;
+
+use super::Controller;
+use super::publish::Notice;
+use crate::decide::{Cause, Decision, Drift, Waiting, WaitingOn};
+use crate::model::event::{EventType, Severity};
+use crate::model::ledger::Subject;
+use crate::model::state::{ProjectState, ServiceState};
+use crate::model::{ContainerId, ProjectName, ServiceName};
+
+impl Controller {
+    /// Events and notices about what a decision found changed.
+    pub(super) fn tell_changes(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
+        for (service, state) in &after.services {
+            let up = |s: Option<&ServiceState>| matches!(s, Some(ServiceState::Running { .. }));
+            let old = before.services.get(service);
+            if up(Some(state)) && !up(old) {
+                self.event(
+                    EventType::ServiceUp,
+                    Severity::Info,
+                    Some(name),
+                    Some(service),
+                    format!("{service} is {state}"),
+                );
+            } else if let (ServiceState::Stopped { reason }, false) =
+                (state, matches!(old, Some(ServiceState::Stopped { .. })))
+            {
+                let message = format!("{service} is down and is left so: {reason}");
+                self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
+            }
+        }
+        self.tell_drift(name, before, after);
+        if before.state == after.state && before.state.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        if after.gone {
+            return;
+        }
+        if after.state == Some(ProjectState::Converged) {
+            tracked.last_converged = Some(now);
+            let took = tracked.unsettled.take().map(|since| since.elapsed()).unwrap_or_default();
+            self.observer.notice(&Notice::Converged { project: name, took });
+            self.event(EventType::Converged, Severity::Info, Some(name), None, "everything is as the manifest says");
+        } else {
+            tracked.unsettled.get_or_insert_with(Instant::now);
+        }
+        // Those that depend on this one have news.
+        let dependents =
+            self.projects.values().filter(|t| t.target.as_ref().is_some_and(|p| p.extension.depends_on.contains(name)));
+        self.dirty.extend(dependents.map(|t| t.name.clone()));
+    }
+
+    /// Fields that somebody changed, and that are as they should be again.
+    fn tell_drift(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
+        let by_hand = |decision: &Decision, wanted: &Drift| {
+            let same = |d: &Drift| d.service == wanted.service && d.number == wanted.number && d.path == wanted.path;
+            decision.drift.iter().any(|d| d.by_hand && same(d))
+        };
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        for drift in after.drift.iter().filter(|d| d.by_hand && !by_hand(before, d)) {
+            let (is, desired) = (value(&drift.observed), value(&drift.desired));
+            let message = format!("{} of {}/{} is {is} instead of {desired}", drift.path, drift.service, drift.number);
+            self.event(EventType::DriftDetected, Severity::Warning, Some(name), Some(&drift.service), message);
+        }
+        // What is not looked at any more is not repaired.
+        let wanted = |service| after.services.contains_key(service);
+        for drift in before.drift.iter().filter(|d| d.by_hand && !by_hand(after, d) && wanted(&d.service)) {
+            let message = format!("{} of {}/{} is as the manifest says", drift.path, drift.service, drift.number);
+            self.event(EventType::DriftRepaired, Severity::Info, Some(name), Some(&drift.service), message);
+        }
+        let duel = |w: &&Waiting| matches!(w.on, WaitingOn::Duel { .. });
+        let known = |new: &Waiting| before.waiting.iter().filter(duel).any(|old| old == new);
+        for waiting in after.waiting.iter().filter(duel).filter(|w| !known(w)) {
+            let message = waiting.to_string();
+            self.event(EventType::BreakerOpened, Severity::Warning, Some(name), waiting.service.as_ref(), message);
+        }
+    }
+
+    pub(super) fn tell_restart(&mut self, name: &ProjectName, service: &ServiceName, cause: &Cause) {
+        let target = self.projects.get(name).and_then(|t| t.target.clone());
+        let declared = target.as_ref().and_then(|p| p.services.get(service));
+        self.observer.notice(&Notice::Restarted {
+            project: name,
+            service,
+            kind: declared.and_then(|s| s.extension.kind.as_deref()),
+            critical: declared.is_some_and(|s| s.extension.critical),
+        });
+        let message = format!("{service} is started again: {cause}");
+        self.event(EventType::ServiceRestarted, Severity::Warning, Some(name), Some(service), message);
+    }
+
+    /// A container ended: by itself, or by somebody's hand.
+    pub(super) fn on_died(&mut self, id: &ContainerId, code: i64) {
+        let Some(container) = self.cache.container(id).cloned() else { return };
+        let Some(service) = &container.service else { return };
+        let Some(tracked) = self.projects.get(&container.project) else { return };
+        let subject = Subject::Replica(service.clone(), container.number);
+        if tracked.in_flight.contains_key(&subject) {
+            return;
+        }
+        let name = container.project.clone();
+        if container.killed {
+            let message = format!("{} was stopped or killed from outside, exit {code}", container.name);
+            self.event(EventType::ForeignAction, Severity::Warning, Some(&name), Some(service), message);
+        } else if code != 0 {
+            let message = format!("{} exited with {code}", container.name);
+            self.event(EventType::ServiceDown, Severity::Warning, Some(&name), Some(service), message);
+        }
+    }
+}
