@@ -134,6 +134,7 @@ fn decide_alone(args: &Args) -> Result<Section> {
             observed: &observed,
             in_flight: &BTreeMap::new(),
             ledger: &ProjectLedger::default(),
+            healthy: None,
             others: &BTreeMap::new(),
             capabilities: Capabilities { api: (1, 48) },
             recovery: &RecoveryPolicy::default(),

@@ -83,6 +83,8 @@ fn verdict(snapshot: &Snapshot, wait_healthy: bool) -> Option<Result<(), String>
     let (mut done, mut hopeless) = (true, Vec::new());
     for project in snapshot.projects.values() {
         done &= is_done(project, wait_healthy);
+        let settled = project.steps.is_empty() && project.in_flight.is_empty();
+        hopeless.extend(project.failed.iter().filter(|_| settled).map(|f| format!("{}: {}", project.name, f.summary)));
         hopeless.extend(hopeless_services(project));
     }
     if done {

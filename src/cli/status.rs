@@ -106,6 +106,9 @@ fn print(status: &Value) {
     for project in list(status, "projects") {
         let revision: String = text(project, "revision").chars().take(12).collect();
         outln!("\n{}  {}  {revision}", text(project, "name"), text(project, "state"));
+        if let Some(summary) = project["failed"]["summary"].as_str() {
+            outln!("{summary}");
+        }
         let mut table = Table::new();
         table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         for (name, service) in project["services"].as_object().into_iter().flatten() {

@@ -5,8 +5,10 @@
 //! STATE/host.json                      what is remembered of the host
 //! STATE/projects/NAME/ledger.json      attempts, backoff, completions, marks
 //! STATE/projects/NAME/last-good.json   the revision in force
+//! STATE/projects/NAME/converged.json   the revision that everything came to be as it says, with its images
+//! STATE/projects/NAME/healthy.json     the last one of those that stayed so for its monitor time
 //! ```
-//! The revision is a file of its own, because it is large and the ledger is written before every step.
+//! Revisions are files of their own, because they are large and the ledger is written before every step.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::model::ledger::{HostLedger, ProjectLedger};
+use crate::model::ledger::{Healthy, HostLedger, ProjectLedger};
 use crate::model::{InstanceId, Project, ProjectName};
 
 /// Why the ledger cannot be used.
@@ -54,6 +56,10 @@ pub struct Remembered {
     pub ledger: ProjectLedger,
     /// The revision in force.
     pub last_good: Option<Arc<Project>>,
+    /// The revision that everything came to be as it says.
+    pub converged: Option<Arc<Healthy>>,
+    /// The last revision that was healthy.
+    pub healthy: Option<Arc<Healthy>>,
 }
 
 impl Store {
@@ -121,7 +127,9 @@ impl Store {
             let Some(name) = entry.file_name().to_str().and_then(|n| ProjectName::parse(n).ok()) else { continue };
             let Some(ledger) = read(&entry.path().join("ledger.json"))? else { continue };
             let last_good = read(&entry.path().join("last-good.json"))?.map(Arc::new);
-            found.insert(name, Remembered { ledger, last_good });
+            let converged = read(&entry.path().join("converged.json"))?.map(Arc::new);
+            let healthy = read(&entry.path().join("healthy.json"))?.map(Arc::new);
+            found.insert(name, Remembered { ledger, last_good, converged, healthy });
         }
         Ok(found)
     }
@@ -141,9 +149,29 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_last_good(&self, name: &ProjectName, project: &Project) -> Result<(), LedgerError> {
+        self.save_beside(name, "last-good.json", project)
+    }
+
+    /// Remembers the last revision that was healthy.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_healthy(&self, name: &ProjectName, healthy: &Healthy) -> Result<(), LedgerError> {
+        self.save_beside(name, "healthy.json", healthy)
+    }
+
+    /// Remembers the revision that everything came to be as it says.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_converged(&self, name: &ProjectName, converged: &Healthy) -> Result<(), LedgerError> {
+        self.save_beside(name, "converged.json", converged)
+    }
+
+    fn save_beside<T: Serialize>(&self, name: &ProjectName, file: &str, value: &T) -> Result<(), LedgerError> {
         let folder = self.folder.join("projects").join(name.as_str());
         self.make_folder(&folder)?;
-        save(&folder.join("last-good.json"), project)
+        save(&folder.join(file), value)
     }
 
     /// Forgets a project of which nothing is left.

@@ -99,22 +99,19 @@ impl Controller {
             self.event(EventType::ManifestInvalid, Severity::Error, Some(name), None, message);
             return look_again;
         };
-        let new = tracked.target.as_ref().is_none_or(|t| **t != **project);
-        tracked.target = Some(Arc::clone(project));
-        self.cache.interest_mut().follow(name, Some(project));
-        if tracked.ledger.root != self.options.root || new {
-            if !self.options.single || tracked.ledger.root.as_os_str().is_empty() {
-                tracked.ledger.root.clone_from(&self.options.root);
-            }
-            tracked.ledger.last_good = Some(project.revision.clone());
+        let was_valid = before.is_some_and(|b| b.project.is_some());
+        let new = self.put_in_force(name, Arc::clone(project));
+        let root = self.options.root.clone();
+        if let Some(tracked) = self.projects.get_mut(name)
+            && tracked.ledger.root != root
+            && (!self.options.single || tracked.ledger.root.as_os_str().is_empty())
+        {
+            tracked.ledger.root = root;
             tracked.unsaved = true;
             tracked.unsaved_target = true;
         }
-        let was_valid = before.is_some_and(|b| b.project.is_some());
         if new || !was_valid {
-            let short: String = project.revision.chars().take(12).collect();
-            let message = format!("revision {short} of {} is in force", loaded.path.display());
-            self.event(EventType::RevisionLoaded, Severity::Info, Some(name), None, message);
+            self.tell_revision(name, project, &loaded.path.display().to_string());
         }
         look_again
     }

@@ -24,6 +24,7 @@ mod places;
 pub mod planted;
 mod projects;
 pub mod publish;
+mod rollout;
 mod settling;
 pub mod socket;
 mod steps;

@@ -91,7 +91,7 @@ pub async fn survey(
             Tracked::remembered(name.clone(), known)
         });
         if let Some(project) = &loaded.project {
-            entry.target = Some(Arc::clone(project));
+            entry.take(Arc::clone(project), clock.now(), |_| None);
         }
         entry.manifest = Some(loaded);
     }
@@ -155,6 +155,7 @@ pub async fn survey(
                 observed: &observed,
                 in_flight: &BTreeMap::new(),
                 ledger: &project.ledger,
+                healthy: project.healthy.as_deref(),
                 others: &states,
                 capabilities: connection.info.capabilities,
                 recovery: options.recovery,

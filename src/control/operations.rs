@@ -150,6 +150,9 @@ impl Controller {
                 }
             }
         }
+        if let (Named::Project(name), false) = (&named, suspended) {
+            self.try_again(name);
+        }
         self.remember(&name)?;
         let word = if suspended { "suspended: it is watched and not touched" } else { "resumed" };
         self.event(EventType::SystemAlert, Severity::Info, Some(&name), None, format!("{id} is {word}"));

@@ -102,6 +102,9 @@ pub struct ProjectView {
     /// The revision in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The manifest's revision, where that failed: another one is in force, or the rollout came to a stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedView>,
     /// The git commit of the directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -122,6 +125,23 @@ pub struct ProjectView {
     pub diagnostics: Vec<Diagnostic>,
     /// Its services.
     pub services: BTreeMap<ServiceName, ServiceView>,
+}
+
+/// A revision that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FailedView {
+    /// Which.
+    pub revision: String,
+    /// The service that did not come up.
+    pub service: ServiceName,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// The last healthy revision is in force; else the rollout came to a stop where it was.
+    pub rolled_back: bool,
+    /// All of it in words.
+    pub summary: String,
 }
 
 /// How a service is.

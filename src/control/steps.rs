@@ -118,6 +118,7 @@ impl Controller {
             observed,
             in_flight: &tracked.in_flight,
             ledger: &tracked.ledger,
+            healthy: tracked.healthy.as_deref(),
             others: &others,
             capabilities: self.capabilities,
             recovery: policy,
@@ -158,6 +159,9 @@ impl Controller {
         if decision.gone {
             self.gone(name);
             return;
+        }
+        if let Some(standing) = decision.standing {
+            self.on_standing(name, standing);
         }
         self.begin(name, decision.steps);
     }
@@ -417,6 +421,16 @@ impl Controller {
             {
                 match self.store.save_last_good(&tracked.name, target) {
                     Ok(()) => tracked.unsaved_target = false,
+                    Err(error) => failed = Some(error.to_string()),
+                }
+            }
+            if tracked.unsaved_healthy {
+                let (converged, healthy) = (&tracked.converged, &tracked.healthy);
+                let first = converged.as_ref().map_or(Ok(()), |c| self.store.save_converged(&tracked.name, c));
+                let both =
+                    first.and_then(|()| healthy.as_ref().map_or(Ok(()), |h| self.store.save_healthy(&tracked.name, h)));
+                match both {
+                    Ok(()) => tracked.unsaved_healthy = false,
                     Err(error) => failed = Some(error.to_string()),
                 }
             }

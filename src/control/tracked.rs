@@ -10,7 +10,7 @@ use super::ledger::Remembered;
 use super::planted::{self, Planted};
 use crate::decide::{Action, Decision};
 use crate::manifest::Loaded;
-use crate::model::ledger::{Completion, ProjectLedger, Subject};
+use crate::model::ledger::{Completion, Healthy, ProjectLedger, Subject};
 use crate::model::state::ProjectState;
 use crate::model::{ContainerId, Project, ProjectName, ServiceName, Timestamp};
 
@@ -29,6 +29,12 @@ pub(super) struct Tracked {
     pub(super) unsaved: bool,
     /// The last good revision differs from what is on the disk.
     pub(super) unsaved_target: bool,
+    /// The revision that everything came to be as it says, as [`ProjectLedger::converged`] has it.
+    pub(super) converged: Option<Arc<Healthy>>,
+    /// The last revision that was healthy.
+    pub(super) healthy: Option<Arc<Healthy>>,
+    /// One of these differs from what is on the disk.
+    pub(super) unsaved_healthy: bool,
     pub(super) in_flight: BTreeMap<Subject, Action>,
     pub(super) decision: Decision,
     /// The revision that was decided about.
@@ -125,6 +131,9 @@ impl Tracked {
             ledger,
             unsaved: false,
             unsaved_target: false,
+            converged: remembered.converged,
+            healthy: remembered.healthy,
+            unsaved_healthy: false,
             in_flight: BTreeMap::new(),
             decision: Decision::default(),
             decided: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::publish::{ContainerView, ProjectView, ServiceView, Snapshot, Status};
+use super::publish::{ContainerView, FailedView, ProjectView, ServiceView, Snapshot, Status};
 use super::tracked::Tracked;
 use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
 use crate::decide::{Input, Target, forecast};
@@ -87,6 +87,7 @@ impl Controller {
             observed: &observed,
             in_flight: &tracked.in_flight,
             ledger: &tracked.ledger,
+            healthy: tracked.healthy.as_deref(),
             others: &others,
             capabilities: self.capabilities,
             recovery: &self.options.recovery,
@@ -127,6 +128,7 @@ pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<
         manifest_valid: manifest.is_none_or(|m| m.project.is_some()),
         manifest: manifest.map(|m| m.path.clone()),
         revision: tracked.target.as_ref().map(|p| p.revision.clone()),
+        failed: failed(tracked),
         commit,
         last_converged: tracked.last_converged,
         in_flight: tracked.in_flight.values().map(ToString::to_string).collect(),
@@ -137,6 +139,26 @@ pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<
         diagnostics: manifest.map(|m| m.diagnostics.clone()).unwrap_or_default(),
         services,
     }
+}
+
+fn failed(tracked: &Tracked) -> Option<FailedView> {
+    let ledger = &tracked.ledger;
+    let revision = match &ledger.rolled_back {
+        Some(back) => &back.from,
+        None => &tracked.target.as_ref()?.revision,
+    };
+    let failed = ledger.failed.get(revision)?;
+    let short: String = revision.chars().take(12).collect();
+    let back = ledger.rolled_back.is_some();
+    let what = if back { "failed and was rolled back" } else { "failed, and its rollout came to a stop" };
+    Some(FailedView {
+        revision: revision.clone(),
+        service: failed.service.clone(),
+        reason: failed.reason.clone(),
+        at: failed.at,
+        rolled_back: back,
+        summary: format!("revision {short} {what}: {}: {}", failed.service, failed.reason),
+    })
 }
 
 /// What is known of one service besides its state.

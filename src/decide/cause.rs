@@ -240,6 +240,19 @@ pub enum WaitingOn {
     },
     /// Its health check.
     Health,
+    /// Its turn in a rollout.
+    Turn {
+        /// What comes first.
+        after: Before,
+        /// The time, where it is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// A change of the manifest: the rollout came to a stop at a failure.
+    Paused {
+        /// Which.
+        reason: String,
+    },
     /// The Engine, which restarts it by itself.
     EngineRestart,
     /// Somebody who must make what the manifest calls external.
@@ -277,6 +290,18 @@ pub enum WaitingOn {
     },
 }
 
+/// What comes before a container is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Before {
+    /// Other replicas of the service, `deploy.update_config.parallelism` at a time.
+    Replicas,
+    /// `deploy.update_config.delay`.
+    Delay,
+    /// Everything that the change needs: images and the other new containers, none of which is started yet.
+    Preflight,
+}
+
 impl WaitingOn {
     /// A bounded word for metrics.
     pub fn reason(&self) -> &'static str {
@@ -286,6 +311,8 @@ impl WaitingOn {
             Self::Backoff { .. } => "backoff",
             Self::Refresh { .. } => "refresh",
             Self::Health => "health",
+            Self::Turn { .. } => "turn",
+            Self::Paused { .. } => "paused",
             Self::EngineRestart => "engine_restart",
             Self::External { .. } => "external",
             Self::Suspended => "suspended",
@@ -324,6 +351,15 @@ impl fmt::Display for WaitingOn {
                 write!(f, "a newer {image}, the next attempt at {until} ({attempts} so far): {error}")
             }
             Self::Health => f.write_str("its health check"),
+            Self::Turn { after: Before::Replicas, .. } => f.write_str("its turn: other replicas are being replaced"),
+            Self::Turn { after: Before::Delay, until } => {
+                f.write_str("the delay between two replicas to pass")?;
+                until.iter().try_for_each(|until| write!(f, ", until {until}"))
+            }
+            Self::Turn { after: Before::Preflight, .. } => {
+                f.write_str("all images and new containers of the change to be there before anything is stopped")
+            }
+            Self::Paused { reason } => write!(f, "another revision, or `evenkeel resume`: {reason}"),
             Self::EngineRestart => f.write_str("the Engine to restart it"),
             Self::External { what } => write!(f, "external {what}, which does not exist"),
             Self::Suspended => f.write_str("`evenkeel resume`: it is suspended"),

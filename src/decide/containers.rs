@@ -2,6 +2,7 @@
 
 use super::recovery::{self, Verdict};
 use super::resources::Places;
+use super::rollout::{self, Rollout};
 use super::slots::{Difference, Filled, Phase, Slot, Slots, attached};
 use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, removal};
 use crate::model::ledger::Subject;
@@ -18,7 +19,7 @@ pub(super) fn decide(
     project: &Project,
     slots: &Slots<'_>,
     places: &Places,
-    other_projects: &[Waiting],
+    (other_projects, rollout): (&[Waiting], &Rollout<'_>),
     (place, filled): (usize, &Filled<'_>),
     decision: &mut Decision,
 ) -> ServiceState {
@@ -27,7 +28,7 @@ pub(super) fn decide(
         decision.wait(Some(&service.name), WaitingOn::Suspended);
         return ServiceState::Suspended;
     }
-    let turn = Turn { input, project, slots, places, other_projects, place, filled, service };
+    let turn = Turn { input, project, slots, places, other_projects, rollout, place, filled, service };
     let mut worst = ServiceState::NotStarted;
     for slot in &filled.slots {
         if let Some(current) = slot.current {
@@ -87,6 +88,7 @@ struct Turn<'a, 'i> {
     slots: &'a Slots<'i>,
     places: &'a Places,
     other_projects: &'a [Waiting],
+    rollout: &'a Rollout<'i>,
     place: usize,
     filled: &'a Filled<'i>,
     service: &'a Service,
@@ -169,6 +171,9 @@ impl Turn<'_, '_> {
             self.discard(slot, old, Cause::Unprepared, decision);
             return ServiceState::Starting { since: None };
         }
+        if let Some(state) = old.and_then(|old| self.not_yet(slot, subject, old, decision)) {
+            return state;
+        }
         if let Some(state) = self.alone() {
             return state;
         }
@@ -216,6 +221,28 @@ impl Turn<'_, '_> {
         ServiceState::Starting { since: None }
     }
 
+    /// It is not its turn to be replaced.
+    fn not_yet(
+        &self,
+        slot: &Slot<'_>,
+        subject: &Subject,
+        old: &Container,
+        decision: &mut Decision,
+    ) -> Option<ServiceState> {
+        // What is down is made anew at once, but not again in a rollout that came to a stop.
+        let on = self.rollout.turn(self.filled, slot, decision)?;
+        let paused = matches!(on, WaitingOn::Paused { .. });
+        if !(old.is_running() || paused) {
+            return None;
+        }
+        let state = ServiceState::Waiting { on: on.to_string() };
+        decision.wait(Some(&self.service.name), on);
+        if paused {
+            self.fall_back(slot, subject, decision);
+        }
+        Some(state)
+    }
+
     fn lacking_places(&self) -> ServiceState {
         let failures = &self.input.ledger.failures;
         let waits = || ServiceState::Waiting { on: "its image, networks and volumes".to_owned() };
@@ -248,8 +275,10 @@ impl Turn<'_, '_> {
                     return state;
                 }
                 match old {
-                    Some(old) => self.stop(slot, old, Cause::Replaced, decision),
-                    None => decision.step(self.start(slot, current), Cause::Ready),
+                    Some(old) if !self.rollout.starts_first(self.service) => {
+                        self.stop(slot, old, Cause::Replaced, decision);
+                    }
+                    _ => decision.step(self.start(slot, current), Cause::Ready),
                 }
                 ServiceState::Starting { since: None }
             }
@@ -258,6 +287,19 @@ impl Turn<'_, '_> {
                     self.discard(slot, old, Cause::ReplacementReady, decision);
                 }
                 self.settled_state(slot, decision)
+            }
+            // It is the one that was to be replaced and is wanted after all, or no fault of its own ended it.
+            Phase::Ended(Verdict::Again { cause, at, attempts }) if self.may_go_on(slot, current) => {
+                if let Some(old) = old {
+                    self.stop(slot, old, Cause::Replaced, decision);
+                } else if *at > self.input.now {
+                    return self.hold(*at, *attempts, cause.to_string(), decision);
+                } else if let Some(state) = self.unready(decision) {
+                    return state;
+                } else {
+                    decision.step(self.start(slot, current), cause.clone());
+                }
+                ServiceState::Starting { since: None }
             }
             Phase::Ended(_) => {
                 self.remove(slot, current, Cause::ReplacementFailed, decision);
@@ -273,6 +315,13 @@ impl Turn<'_, '_> {
             }
             _ => self.settled_state(slot, decision),
         }
+    }
+
+    /// Whether a container that ended while another one is there beside it is started again, rather than removed.
+    fn may_go_on(&self, slot: &Slot<'_>, current: &Container) -> bool {
+        let subject = Subject::Replica(self.service.name.clone(), slot.number);
+        let fine = recovery::stopped_by_us(self.input, &subject, current) || !rollout::its_own_end(current);
+        fine && self.adrift(current) == Some(false)
     }
 
     /// A container as desired is there, alone.

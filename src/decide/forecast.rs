@@ -88,6 +88,14 @@ pub fn forecast(input: &Input<'_>) -> Plan {
             plan.waiting = decision.waiting.clone();
         }
         world.ledger.completions.extend(decision.completions.clone());
+        let delay = decision.waiting.iter().filter_map(|w| match w.on {
+            WaitingOn::Turn { until, .. } => until,
+            _ => None,
+        });
+        if let (true, Some(until)) = (decision.steps.is_empty(), delay.min()) {
+            world.now = world.now.max(until);
+            continue;
+        }
         if decision.steps.is_empty() {
             // What is left once all is done can only be waited for.
             plan.waiting.extend(decision.waiting.into_iter().filter(|w| matches!(w.on, WaitingOn::External { .. })));

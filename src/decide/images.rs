@@ -15,6 +15,8 @@ use crate::model::{Project, Service, Timestamp};
 pub(super) struct Images {
     /// Whether containers may be made for a service, by its place.
     pub(super) ready: Vec<bool>,
+    /// An image is not there that a container is to be made from.
+    pub(super) lacking: bool,
     /// Images that something is still to be done about, by reference.
     pub(super) pending: BTreeSet<String>,
 }
@@ -33,7 +35,7 @@ enum Need {
 
 /// Decides about all images.
 pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Images {
-    let mut images = Images { ready: vec![false; slots.by_name().len()], pending: BTreeSet::new() };
+    let mut images = Images { ready: vec![false; slots.by_name().len()], lacking: false, pending: BTreeSet::new() };
     let mut to_build = BTreeSet::new();
     for (place, filled) in slots.in_order() {
         let service = filled.service;
@@ -49,6 +51,7 @@ pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, de
             }
             Need::Ready => images.ready[place] = true,
             Need::Step(action, cause) => {
+                images.lacking = true;
                 images.pending.insert(service.image.clone());
                 if matches!(action, Action::BuildImage { .. }) {
                     to_build.insert(&service.name);

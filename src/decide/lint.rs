@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Action, Decision, Input, Target};
 use crate::model::Project;
 use crate::model::observed::{ContainerState, Health};
-use crate::model::service::{Condition, PullPolicy};
+use crate::model::service::{Condition, Order, PullPolicy};
 
 /// The invariants that a decision breaks, in words; none for a good one.
 pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
@@ -128,6 +128,13 @@ fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>
 /// No replica is started while another container of the same replica runs.
 fn two_writers(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>) {
     let Action::StartContainer { service, number, container } = &step.action else { return };
+    let Target::Declared(project) = input.target else { return };
+    let config =
+        project.services.get(service).filter(|s| s.shared_by_twins().is_none()).and_then(|s| s.deploy.as_ref());
+    let configs = config.into_iter().flat_map(|d| [&d.update_config, &d.rollback_config]).flatten();
+    if configs.into_iter().any(|c| c.order == Some(Order::StartFirst)) {
+        return;
+    }
     let twin = input.observed.containers.values().any(|c| {
         c.project == *input.project
             && c.id != *container

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Cause, Decision, Step, drift};
+use super::{Action, Cause, Decision, Standing, Step, drift};
 use crate::model::ledger::{Failure, InFlight, ProjectLedger, Repairs, Slot, Subject, Supply};
 use crate::model::service::PullPolicy;
 use crate::model::{ContainerId, Project, Timestamp};
@@ -43,7 +43,7 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
         slot.last_restart = Some(now);
     }
     if step.cause == Cause::ReplacementFailed && matches!(step.action, Action::RemoveContainer { .. }) {
-        note_failure(ledger, target, step, "the new container ended before it was ready", now);
+        note_failure(ledger, target, step, "the new container ended before it was ready", true, now);
     }
 }
 
@@ -189,15 +189,41 @@ pub fn failed(
     if in_vain(ledger, target, &step.action, now) {
         return 1;
     }
-    note_failure(ledger, target, step, error, now)
+    note_failure(ledger, target, step, error, false, now)
 }
 
-fn note_failure(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step, error: &str, now: Timestamp) -> u32 {
+fn note_failure(
+    ledger: &mut ProjectLedger,
+    target: Option<&Project>,
+    step: &Step,
+    error: &str,
+    came_down: bool,
+    now: Timestamp,
+) -> u32 {
     let (subject, config) = (step.action.subject(), step.action.config(target));
     let before = ledger.failures.get(&subject).filter(|f| f.config == config).map_or(0, |f| f.attempts);
     let attempts = before.saturating_add(1);
-    ledger.failures.insert(subject, Failure { attempts, last: now, error: error.to_owned(), config });
+    ledger.failures.insert(subject, Failure { attempts, last: now, error: error.to_owned(), config, came_down });
     attempts
+}
+
+/// Revisions that failed and are remembered: a manifest goes back and forth between few.
+const FAILED_KEPT: usize = 20;
+
+/// Notes how far a revision is.
+pub fn stands(ledger: &mut ProjectLedger, revision: &str, standing: &Standing) {
+    match standing {
+        Standing::Converged(proven, _) => ledger.converged = Some(proven.clone()),
+        Standing::Lapsed | Standing::Healthy => ledger.converged = None,
+        Standing::Failed { failure } => {
+            ledger.converged = None;
+            ledger.failed.insert(revision.to_owned(), failure.clone());
+            while ledger.failed.len() > FAILED_KEPT {
+                let oldest = ledger.failed.iter().min_by_key(|(_, f)| f.at).map(|(revision, _)| revision.clone());
+                oldest.and_then(|oldest| ledger.failed.remove(&oldest));
+            }
+        }
+    }
 }
 
 /// Whether a step that worked shows that what failed before works now. While a container is being replaced only the end

@@ -22,6 +22,7 @@ mod readiness;
 mod recovery;
 mod removal;
 mod resources;
+mod rollout;
 pub mod sharing;
 mod slots;
 
@@ -32,12 +33,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use action::{Action, Step};
-pub use cause::{Cause, FieldChange, Waiting, WaitingOn};
+pub use cause::{Before, Cause, FieldChange, Waiting, WaitingOn};
 pub use forecast::{Plan, forecast};
 pub use lint::lint;
 pub use recovery::RecoveryPolicy;
+pub use rollout::{Standing, in_force, is_over};
 
-use crate::model::ledger::{Completion, ProjectLedger, Subject, Unheld};
+use crate::model::ledger::{Completion, Healthy, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
 use crate::model::state::{ProjectState, ServiceState};
 use crate::model::{ContainerId, InstanceId, Project, ProjectName, ServiceName, Timestamp};
@@ -59,6 +61,8 @@ pub struct Input<'a> {
     pub in_flight: &'a BTreeMap<Subject, Action>,
     /// What is remembered.
     pub ledger: &'a ProjectLedger,
+    /// The last revision that was healthy.
+    pub healthy: Option<&'a Healthy>,
     /// How the other projects are.
     pub others: &'a BTreeMap<ProjectName, ProjectState>,
     /// What this Engine's API can do.
@@ -108,6 +112,8 @@ pub struct Decision {
     pub fits: BTreeMap<ContainerId, String>,
     /// Fields that the Engine does not hold as it is asked to, to be remembered.
     pub unheld: BTreeMap<ServiceName, Unheld>,
+    /// How far the revision is, where that is news.
+    pub standing: Option<Standing>,
     /// Failures that are over, to be forgotten.
     pub mended: BTreeSet<Subject>,
     /// When to decide again though nothing happened.
@@ -241,11 +247,14 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
         return;
     }
     let other_projects = readiness::projects(input, project);
+    let rollout = rollout::Rollout::of(input, project);
     let places = resources::decide(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
     for (place, filled) in slots.in_order() {
-        states[place] = containers::decide(input, project, &slots, &places, &other_projects, (place, filled), decision);
+        states[place] =
+            containers::decide(input, project, &slots, &places, (&other_projects, &rollout), (place, filled), decision);
     }
+    rollout.preflight(&slots, &places, decision);
     decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {
         let orphans = slots.orphans();
@@ -258,7 +267,14 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     let mut busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
     busy.extend(places.images.pending.iter().cloned().map(Subject::Image));
     decision.mended = mended::subjects(input, project, &slots, &busy);
-    decision.state = Some(overall(input, &slots, decision));
+    let state = overall(input, &slots, decision);
+    decision.standing = rollout.standing(project, &slots, state, decision);
+    if matches!(decision.standing, Some(Standing::Failed { .. })) {
+        // Another revision is in force with the next decision.
+        decision.steps.clear();
+    }
+    let back = input.ledger.rolled_back.is_some() && state == ProjectState::Converged;
+    decision.state = Some(if back { ProjectState::RolledBack } else { state });
 }
 
 /// The project's state from its services'.

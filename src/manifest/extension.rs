@@ -1,22 +1,24 @@
 //! `x-evenkeel`: what Compose has no word for.
 
 use super::bind::EXTENSIONS;
-use super::cast;
 use super::diagnostic::{Report, suggestion};
 use super::document::{Node, Value};
+use super::typed::failure_action;
+use super::{cast, units};
 use crate::model::ProjectName;
 use crate::model::project::{DriftMode, ProjectExtension};
-use crate::model::service::ServiceExtension;
+use crate::model::service::{Rollout, ServiceExtension, Supervise};
 
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
 const PRUNE: [&str; 1] = ["orphans"];
-const SERVICE: [&str; 4] = ["type", "critical", "suspend", "drift"];
+const SERVICE: [&str; 6] = ["type", "critical", "suspend", "drift", "supervise", "rollout"];
+const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
 
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
 const PROJECT_LATER: [&str; 0] = [];
 const PRUNE_LATER: [&str; 1] = ["volumes"];
-const SERVICE_LATER: [&str; 5] = ["supervise", "health", "recovery", "throttle", "rollout"];
+const SERVICE_LATER: [&str; 3] = ["health", "recovery", "throttle"];
 
 /// Reads the top-level `x-evenkeel`.
 pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
@@ -66,6 +68,8 @@ pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
             },
             "drift" => extension.drift = drift(value, report),
             "critical" => extension.critical = truth(value, "x-evenkeel.critical", report),
+            "supervise" => extension.supervise = supervise(value, report),
+            "rollout" => extension.rollout = rollout(value, report),
             _ => extension.suspend = truth(value, "x-evenkeel.suspend", report),
         }
     }
@@ -81,6 +85,36 @@ fn drift(node: &Node, report: &mut Report) -> Option<DriftMode> {
             None
         }
     }
+}
+
+fn supervise(node: &Node, report: &mut Report) -> Supervise {
+    match node.as_text() {
+        Some("controller") => return Supervise::Controller,
+        Some("engine") => {}
+        _ => {
+            report.error(node.span, "wrong-type", "x-evenkeel.supervise must be `engine` or `controller`");
+        }
+    }
+    Supervise::Engine
+}
+
+fn rollout(node: &Node, report: &mut Report) -> Rollout {
+    let mut rollout = Rollout::default();
+    for (key, value) in keys(Some(node), &ROLLOUT, &[], report) {
+        if key == "on_failure" {
+            rollout.on_failure = value.as_text().and_then(failure_action);
+            if rollout.on_failure.is_none() {
+                let message = "x-evenkeel.rollout.on_failure must be `rollback`, `pause` or `continue`";
+                report.error(value.span, "wrong-value", message);
+            }
+        } else {
+            rollout.monitor = value.scalar().as_deref().and_then(units::duration);
+            if rollout.monitor.is_none() {
+                report.error(value.span, "wrong-value", "x-evenkeel.rollout.monitor must be a duration, such as `10s`");
+            }
+        }
+    }
+    rollout
 }
 
 /// The extension of a bound object.
@@ -144,5 +178,8 @@ mod tests {
         let prune = PROJECT_EXTENSION.field("prune").map(|f| f.shape);
         let Some(Shape::OneOf([Shape::Object(prune), ..])) = prune else { panic!("prune is no mapping") };
         check(prune, &PRUNE, &PRUNE_LATER);
+        let rollout = SERVICE_EXTENSION.field("rollout").map(|f| f.shape);
+        let Some(Shape::Object(rollout)) = rollout else { panic!("rollout is no mapping") };
+        check(rollout, &ROLLOUT, &[]);
     }
 }

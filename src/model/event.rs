@@ -43,6 +43,12 @@ pub enum EventType {
     Converged,
     /// A step failed.
     StepFailed,
+    /// A new revision begins to take the place of one that was healthy.
+    RolloutStarted,
+    /// It did, and was healthy for its monitor time.
+    RolloutCompleted,
+    /// It failed, and the last healthy revision is in force again.
+    RolledBack,
     /// Something was changed from outside.
     ForeignAction,
     /// A field of what runs is not what the manifest says, and nobody changed the manifest.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, ImageId, ServiceName, Timestamp};
+use super::{ContainerId, ImageId, Project, ServiceName, Timestamp};
 
 /// What is remembered of one project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,10 +40,58 @@ pub struct ProjectLedger {
     pub fits: BTreeMap<ContainerId, String>,
     /// What the Engine made otherwise than it was asked, by service.
     pub unheld: BTreeMap<ServiceName, Unheld>,
+    /// The revision that everything is as it says, since then: it is healthy once its monitor time has passed.
+    pub converged: Option<Proven>,
+    /// Revisions that failed: they are not tried again.
+    pub failed: BTreeMap<String, FailedRevision>,
+    /// The revision that was given up for the healthy one.
+    pub rolled_back: Option<RolledBack>,
     /// When a step was last begun, or given up, whose answer never came: its call may take effect yet.
     pub unanswered: Option<Timestamp>,
     /// Steps whose outcome is not known yet.
     pub in_flight: BTreeMap<Subject, InFlight>,
+}
+
+/// A revision that everything was as it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// Which.
+    pub revision: String,
+    /// When everything came to be so.
+    pub at: Timestamp,
+    /// A digest of the images that ran.
+    pub images: String,
+}
+
+/// The last revision that was healthy: kept beside the ledger as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Healthy {
+    /// What was wanted.
+    pub project: Arc<Project>,
+    /// The images that ran, by service.
+    pub images: BTreeMap<ServiceName, ImageId>,
+}
+
+/// A revision that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRevision {
+    /// The service that did not come up.
+    pub service: ServiceName,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// The last healthy revision takes its place; else the rollout came to a stop where it was.
+    pub rolled_back: bool,
+}
+
+/// The revision that is in force in place of one that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The one that failed.
+    pub from: String,
+    /// The images of services whose reference stands for another one by now.
+    pub pinned: BTreeMap<ServiceName, ImageId>,
 }
 
 /// `evenkeel down`.
@@ -127,6 +176,9 @@ pub struct Failure {
     pub error: String,
     /// What was tried: another configuration is tried at once.
     pub config: String,
+    /// It is the container that came down, rather than a call that failed.
+    #[serde(default)]
+    pub came_down: bool,
 }
 
 /// A step whose outcome is not known yet: written before its call.

@@ -95,6 +95,8 @@ pub enum ProjectState {
     Degraded,
     /// Watched, not touched.
     Suspended,
+    /// The manifest's revision failed: the last one that was healthy is in force again, and everything is as that one says.
+    RolledBack,
     /// Its manifest does not load; the last good revision is in force.
     Invalid,
 }
@@ -108,6 +110,7 @@ impl ProjectState {
             Self::Waiting => "waiting",
             Self::Degraded => "degraded",
             Self::Suspended => "suspended",
+            Self::RolledBack => "rolled_back",
             Self::Invalid => "invalid",
         }
     }

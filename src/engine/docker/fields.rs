@@ -428,12 +428,14 @@ fn host(fields: &mut Fields, host: &Value) {
     }
 }
 
-/// `container`: its id, which old Engines add to the aliases.
+/// `container`: its id, the first twelve characters of which old Engines add to the aliases.
 fn attachment(fields: &mut Fields, network: &str, settings: &Value, container: Option<&str>) {
     let at = |part: &str| format!("networks.{network}.{part}");
     fields.set(format!("networks.{network}"), ATTACHED);
     let aliases = settings["Aliases"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let aliases: BTreeSet<&str> = aliases.filter(|a| container.is_none_or(|id| !id.starts_with(*a))).collect();
+    // `db` may be how an id begins, too.
+    let added = container.and_then(|id| id.get(..12));
+    let aliases: BTreeSet<&str> = aliases.filter(|alias| Some(*alias) != added).collect();
     if !aliases.is_empty() {
         fields.set(at("aliases"), serde_json::to_string(&aliases).unwrap_or_default());
     }
@@ -445,5 +447,19 @@ fn attachment(fields: &mut Fields, network: &str, settings: &Value, container: O
     one(fields, &at("gw_priority"), Kind::Number, &settings["GwPriority"]);
     if let Some(mac) = settings["MacAddress"].as_str().filter(|m| !m.is_empty()) {
         fields.set(format!("mac_address.{network}"), mac.to_lowercase());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_short_id_is_no_alias_of_ours() {
+        let id = "dbb886fc9d31740e81159fd13558d9657dd869aef3";
+        let mut fields = Fields::default();
+        let settings = serde_json::json!({"Aliases": ["shop-db-1", "db", "dbb886fc9d31"]});
+        attachment(&mut fields, "shop_default", &settings, Some(id));
+        assert_eq!(fields.get("networks.shop_default.aliases"), Some("[\"db\",\"shop-db-1\"]"));
     }
 }

@@ -31,7 +31,7 @@ pub(in crate::manifest) static SERVICE_EXTENSION: Layout = Layout {
             said("critical", FLAG),
             said("suspend", FLAG),
             said("drift", DRIFT),
-            said("supervise", Shape::Any),
+            said("supervise", Shape::Word(&["engine", "controller"])),
             said("health", Shape::Object(&HEALTH)),
             said("recovery", Shape::Object(&RECOVERY)),
             said("throttle", Shape::Object(&THROTTLE)),
@@ -114,4 +114,7 @@ static CPU_THROTTLE: Layout =
 static MEMORY_THROTTLE: Layout =
     later("memory throttle", &[said("above", TEXT), said("for", TEXT), said("action", TEXT)]);
 
-static ROLLOUT: Layout = later("rollout", &[said("on_failure", TEXT), said("monitor", TEXT)]);
+static ROLLOUT: Layout = Layout {
+    extensible: false,
+    ..layout("rollout", &[said("on_failure", Shape::Word(&["rollback", "pause", "continue"])), said("monitor", TEXT)])
+};

@@ -184,7 +184,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ("drift", "`enforce` or `report` for this service alone."),
             (
                 "supervise",
-                "Who restarts the containers: `engine` or `controller`. Not acted on by this version: it gives a warning.",
+                "Who restarts the containers: `engine`, by the policy as written, or `controller` alone, which keeps the order of dependencies after a reboot too.",
             ),
             (
                 "health",
@@ -198,7 +198,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
                 "throttle",
                 "What the service gives up when the host is under pressure. Not acted on by this version: it gives a warning.",
             ),
-            ("rollout", "What a failed update means. Not acted on by this version: it gives a warning."),
+            ("rollout", "What a failed update means, and how long a new revision is watched."),
         ],
     ),
     (

@@ -7,11 +7,13 @@ mod mounts;
 mod network;
 mod read;
 mod resources;
+mod rollout;
 mod security;
 mod service;
 mod socket;
 mod top;
 
+pub(super) use rollout::failure_action;
 pub(super) use socket::{FOLDER as SOCKET_CONFIG, KEY as SOCKET_KEY, SOCKET};
 
 use std::collections::BTreeMap;

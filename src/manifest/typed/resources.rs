@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::super::diagnostic::Report;
 use super::super::document::Node;
 use super::read::{bytes, count, duration, integer, is_set, nano_cpus, nodes, real, text, text_list, text_map, whole};
+use super::rollout;
 use crate::model::service::{
-    Blkio, Deploy, Device, DeviceRate, DeviceRequest, Placement, Quota, Resources, SwarmRestart, Ulimit, UpdateConfig,
+    Blkio, Deploy, Device, DeviceRate, DeviceRequest, Placement, Quota, Resources, SwarmRestart, Ulimit,
 };
 
 /// What is in force: `deploy.resources` before the service's own attributes.
@@ -96,14 +98,14 @@ pub(super) fn ulimits(node: &Node) -> BTreeMap<String, Ulimit> {
         .collect()
 }
 
-pub(super) fn deploy(node: &Node) -> Deploy {
+pub(super) fn deploy(node: &Node, report: &mut Report) -> Deploy {
     let part = |key: &str| node.get(key).filter(|n| !n.is_null());
     let resources = |key: &str| part("resources").and_then(|r| r.get(key)).filter(|n| !n.is_null()).map(quota);
     Deploy {
         mode: text(node, "mode"),
         labels: text_map(node, "labels"),
-        update_config: part("update_config").map(update_config),
-        rollback_config: part("rollback_config").map(update_config),
+        update_config: part("update_config").map(|n| rollout::config(n, report)),
+        rollback_config: part("rollback_config").map(|n| rollout::config(n, report)),
         limits: resources("limits"),
         reservations: resources("reservations"),
         restart_policy: part("restart_policy").map(|n| SwarmRestart {
@@ -114,17 +116,6 @@ pub(super) fn deploy(node: &Node) -> Deploy {
         }),
         placement: part("placement").map(placement).unwrap_or_default(),
         endpoint_mode: text(node, "endpoint_mode"),
-    }
-}
-
-fn update_config(node: &Node) -> UpdateConfig {
-    UpdateConfig {
-        parallelism: count(node, "parallelism"),
-        delay: duration(node, "delay"),
-        failure_action: text(node, "failure_action"),
-        monitor: duration(node, "monitor"),
-        max_failure_ratio: real(node, "max_failure_ratio").unwrap_or(0.0),
-        order: text(node, "order"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::diagnostic::{Report, suggestion};
 use super::super::document::Node;
 use super::super::{extension, units};
 use super::read::{count, duration, flag, is_set, optional_map, text, text_list, text_map};
-use super::{build, extras, mounts, network, resources, security};
+use super::{build, extras, mounts, network, resources, rollout, security};
 use crate::model::service::{Condition, Dependency, Deploy, Healthcheck, Logging, PullPolicy, RestartPolicy, Service};
 use crate::model::{ProjectName, ServiceName};
 
@@ -31,10 +31,10 @@ pub(super) fn service(
             report.error(at.span, "unsupported", why);
         }
     }
-    let deploy = part("deploy").map(resources::deploy);
+    let deploy = part("deploy").map(|n| resources::deploy(n, report));
     let security = security::options(node, working_dir, report);
     let command = |key: &str| part(key).map(|_| text_list(node, key));
-    Service {
+    let service = Service {
         name: name.clone(),
         config_hash: String::new(),
         hash_template: None,
@@ -115,7 +115,9 @@ pub(super) fn service(
         pre_stop: extras::hooks(node, "pre_stop"),
         profiles: text_list(node, "profiles"),
         extension: extension::service(node, report),
-    }
+    };
+    rollout::check(node, &service, report);
+    service
 }
 
 fn replicas(service: &Node, report: &mut Report) -> u32 {

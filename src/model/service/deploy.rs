@@ -38,14 +38,36 @@ pub struct UpdateConfig {
     pub parallelism: Option<u64>,
     /// Between two of them.
     pub delay: Option<Duration>,
-    /// `continue`, `pause` or `rollback`.
-    pub failure_action: Option<String>,
+    /// What follows a failure.
+    pub failure_action: Option<FailureAction>,
     /// How long each is watched.
     pub monitor: Option<Duration>,
     /// The part that may fail, 0 to 1.
     pub max_failure_ratio: f64,
-    /// `stop-first` or `start-first`.
-    pub order: Option<String>,
+    /// Whether the old container ends before the new one starts.
+    pub order: Option<Order>,
+}
+
+/// `failure_action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureAction {
+    /// It is tried again and again; what else changed goes on.
+    Continue,
+    /// Nothing more is replaced until the manifest changes.
+    Pause,
+    /// The last healthy revision of the whole project is in force again.
+    Rollback,
+}
+
+/// `order`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The old container is stopped before the new one is started.
+    StopFirst,
+    /// The new one is started, and when it is ready the old one is stopped.
+    StartFirst,
 }
 
 /// `limits` or `reservations` as written; what is in force is in [`super::Resources`].

@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use deploy::{Deploy, Placement, Quota, SwarmRestart, UpdateConfig};
+pub use deploy::{Deploy, FailureAction, Order, Placement, Quota, SwarmRestart, UpdateConfig};
 pub use extras::{Build, CredentialSpec, Develop, Hook, ModelUse, Provider, WatchRule};
 pub use mount::{FileReference, Mount, MountSource, Recursive, VolumeOptions, VolumesFrom, VolumesSource};
 pub use network::{Attachment, ExternalLink, Link, NamespaceMode, Port};
@@ -304,9 +304,55 @@ pub struct ServiceExtension {
     /// What is done about drift; `None`: what the project says.
     #[serde(default)]
     pub drift: Option<DriftMode>,
+    /// Who starts it again.
+    #[serde(default)]
+    pub supervise: Supervise,
+    /// `rollout`.
+    #[serde(default)]
+    pub rollout: Rollout,
+}
+
+/// `supervise`: who starts containers again that ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Supervise {
+    /// The Engine, by the policy as written; the controller where that is at its end.
+    #[default]
+    Engine,
+    /// The controller alone, dependencies first: the Engine's policy is `no`.
+    Controller,
+}
+
+/// `rollout`: what `deploy.update_config` does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rollout {
+    /// What follows a failure.
+    pub on_failure: Option<FailureAction>,
+    /// How long everything is watched before the revision counts as healthy.
+    pub monitor: Option<Duration>,
 }
 
 impl Service {
+    /// What two containers of one replica could not both have, so that the old one has to end before the new one starts.
+    pub fn shared_by_twins(&self) -> Option<&'static str> {
+        let host = |mode: &Option<NamespaceMode>| matches!(mode, Some(NamespaceMode::Host));
+        let fixed = |a: &Attachment| a.ipv4_address.is_some() || a.ipv6_address.is_some() || a.mac_address.is_some();
+        let written =
+            |m: &Mount| !m.read_only && !matches!(m.source, MountSource::Anonymous | MountSource::Tmpfs { .. });
+        if self.ports.iter().any(|p| p.published.is_some()) || host(&self.network_mode) {
+            Some("a port of the host")
+        } else if self.networks.values().any(fixed) || self.mac_address.is_some() {
+            Some("an address")
+        } else if self.container_name.is_some() {
+            Some("a container name")
+        } else if self.mounts.iter().any(written) || !self.volumes_from.is_empty() {
+            Some("what they write to a mount")
+        } else {
+            None
+        }
+    }
+
     /// What stands in a template for the id of a service's container: nothing that can stand in a manifest.
     pub fn mark(service: &str) -> String {
         format!("\u{1}{service}\u{1}")

@@ -88,6 +88,7 @@ fn daily_fetches_first_and_then_once_a_day_and_another_image_is_a_change() {
         3. start web/1 (c00000000002): what it waited for is ready
     "#]]
     .assert_eq(&scene.settle());
+    scene.proves_itself();
     let wake = scene.decide().wake_at.expect("the next day is waited for");
     assert_eq!(wake.to_string(), "2026-01-02T00:00:00Z");
     scene.world.now = wake;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel::decide::{Action, Decision, Input, RecoveryPolicy, Step, Target, decide, forecast, lint, memory};
+use evenkeel::decide::{
+    Action, Decision, Input, RecoveryPolicy, Standing, Step, Target, decide, forecast, lint, memory,
+};
 use evenkeel::model::ledger::{ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health};
 use evenkeel::model::{ContainerId, ImageId, InstanceId, Project, ProjectName};
@@ -93,6 +95,7 @@ impl Life {
             observed: &self.world.observed,
             in_flight: &self.in_flight,
             ledger: &self.ledger,
+            healthy: None,
             others: &BTreeMap::new(),
             capabilities: Capabilities { api: self.api },
             recovery: &self.recovery,
@@ -128,6 +131,10 @@ impl Life {
             return Err(format!("the forecast does not end: {stages} stages"));
         }
         self.ledger.completions.extend(decision.completions.clone());
+        // No revision is ever healthy here, or a failure would put another one in force.
+        if let Some(standing @ (Standing::Converged(..) | Standing::Lapsed)) = &decision.standing {
+            memory::stands(&mut self.ledger, &self.project.revision, standing);
+        }
         self.decision = decision;
         for step in self.decision.steps.clone() {
             if matches!(step.action, Action::RemoveVolume { .. }) {

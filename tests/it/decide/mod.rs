@@ -14,6 +14,7 @@ mod removal;
 mod replacement;
 mod replicas;
 mod restarts;
+mod rollout;
 mod scene;
 mod sharing;
 mod suspension;

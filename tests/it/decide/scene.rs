@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use evenkeel::decide::{Action, Decision, Input, RecoveryPolicy, Step, Target, decide, lint, memory};
-use evenkeel::model::ledger::{Down, Failure, ProjectLedger, Subject};
+use evenkeel::decide::{
+    Action, Decision, Input, RecoveryPolicy, Standing, Step, Target, decide, in_force, lint, memory,
+};
+use evenkeel::model::ledger::{Down, Failure, Healthy, ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, ContainerState, Health};
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{ContainerId, ImageId, InstanceId, Project, ProjectName, ServiceName, Timestamp};
@@ -26,6 +29,8 @@ pub struct Scene {
     pub world: World,
     pub ledger: ProjectLedger,
     pub in_flight: BTreeMap<Subject, Action>,
+    pub healthy: Option<Healthy>,
+    converged: Option<Healthy>,
     pub others: BTreeMap<ProjectName, ProjectState>,
     pub api: (u16, u16),
     pub absences_confirmed: bool,
@@ -48,6 +53,8 @@ impl Scene {
             world: World::new("2026-01-01T00:00:00Z".parse().unwrap()),
             ledger: ProjectLedger::default(),
             in_flight: BTreeMap::new(),
+            healthy: None,
+            converged: None,
             others: BTreeMap::new(),
             api: (1, 44),
             absences_confirmed: true,
@@ -130,6 +137,7 @@ impl Scene {
             observed: &self.world.observed,
             in_flight: &self.in_flight,
             ledger: &self.ledger,
+            healthy: self.healthy.as_ref(),
             others: &self.others,
             capabilities: Capabilities { api: self.api },
             recovery: &self.recovery,
@@ -185,11 +193,50 @@ impl Scene {
         }
     }
 
+    /// What is remembered of a decision, before its steps are taken; what control does with a revision that failed.
+    fn note(&mut self, decision: &Decision) {
+        self.ledger.completions.extend(decision.completions.clone());
+        let Some(standing) = &decision.standing else { return };
+        memory::stands(&mut self.ledger, &self.project.revision, standing);
+        match standing {
+            Standing::Converged(_, images) => {
+                let project = Arc::new(self.project.clone());
+                self.converged = Some(Healthy { project, images: images.clone() });
+            }
+            Standing::Healthy => self.healthy = self.converged.clone(),
+            Standing::Lapsed => {}
+            Standing::Failed { .. } => self.put_in_force(),
+        }
+    }
+
+    pub fn put_in_force(&mut self) {
+        let images = &self.world.observed.images;
+        let now = |reference: &str| images.get(reference).and_then(Option::as_ref);
+        let project = Arc::new(self.project.clone());
+        self.project = Project::clone(&in_force(&mut self.ledger, self.healthy.as_ref(), project, now));
+        for service in self.project.services.values() {
+            let reference = service.image.clone();
+            if reference.starts_with("sha256:") {
+                self.world.observed.images.insert(reference.clone(), Some(ImageId::trusted(reference)));
+            }
+        }
+    }
+
+    /// Time passes until what runs counts as healthy.
+    pub fn proves_itself(&mut self) {
+        for _ in 0..3 {
+            let decision = self.decide();
+            self.note(&decision);
+            self.world.pass(10);
+        }
+        assert!(self.healthy.is_some(), "{}", self.report());
+    }
+
     /// The frontier is carried out.
     #[track_caller]
     pub fn round(&mut self) -> String {
         let decision = self.decide();
-        self.ledger.completions.extend(decision.completions.clone());
+        self.note(&decision);
         for step in &decision.steps {
             self.take(&decision, step);
         }
@@ -202,7 +249,11 @@ impl Scene {
         let mut text = String::new();
         for round in 1..100 {
             let decision = self.decide();
-            self.ledger.completions.extend(decision.completions.clone());
+            self.note(&decision);
+            if let Some(Standing::Failed { failure }) = &decision.standing {
+                writeln!(text, "{round}. FAILED: {}: {}", failure.service, failure.reason).unwrap();
+                continue;
+            }
             if decision.steps.is_empty() {
                 for waiting in &decision.waiting {
                     writeln!(text, "-  {waiting}").unwrap();
@@ -244,7 +295,8 @@ impl Scene {
     pub fn fails(&mut self, service: &str, attempts: u32, error: &str) {
         let subject = Subject::Replica(ServiceName::trusted(service), 1);
         let config = self.project.services[service].config_hash.clone();
-        let failure = Failure { attempts, last: self.world.now, error: error.to_owned(), config };
+        let last = self.world.now;
+        let failure = Failure { attempts, last, error: error.to_owned(), config, came_down: false };
         self.ledger.failures.insert(subject, failure);
     }
 

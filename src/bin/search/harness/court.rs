@@ -64,6 +64,8 @@ pub struct Court {
     killed: BTreeSet<ContainerId>,
     /// Services of which something ended that the controller did not end: what that means their `restart` says.
     pub ended: BTreeSet<(String, String)>,
+    /// Containers that had another one beside them when their stop was asked for: a slow call may find it gone.
+    replaced: BTreeSet<ContainerId>,
     /// Containers that the controller is stopping.
     stopping: BTreeSet<ContainerId>,
     /// Services that seem to have ended by themselves with 0, as the kill before it went unheard.
@@ -114,6 +116,7 @@ impl Clerk {
             unanswered: BTreeSet::new(),
             killed: BTreeSet::new(),
             ended: BTreeSet::new(),
+            replaced: BTreeSet::new(),
             stopping: BTreeSet::new(),
             seem_done: BTreeSet::new(),
             deaf: false,

@@ -40,12 +40,16 @@ pub struct Loose {
     pub services: BTreeSet<(String, String)>,
     /// What containers are called: somebody renamed one, and it is told by its labels.
     pub names: bool,
+    /// Projects whose revision fails each time it is tried: what is in force is the last one that was healthy, or a part
+    /// of each.
+    pub failed: BTreeSet<String>,
 }
 
 impl Loose {
-    /// `last`: the version of each project that stays; `None`: it is removed.
-    pub fn of(scenario: &Scenario, last: &[Option<Version>], court: &Court) -> Self {
-        let mut loose = Self { names: court.fired.contains_key("Rename"), ..Self::default() };
+    /// `last`: the version of each project that stays; `None`: it is removed. `failed`: projects whose revision failed
+    /// again and again.
+    pub fn of(scenario: &Scenario, last: &[Option<Version>], court: &Court, failed: BTreeSet<String>) -> Self {
+        let mut loose = Self { names: court.fired.contains_key("Rename"), failed, ..Self::default() };
         for (project, version) in last.iter().enumerate() {
             let Some(version) = version else { continue };
             let natures = &scenario.projects[project].natures;
@@ -70,6 +74,11 @@ impl Loose {
                 if waits || own || on_loose {
                     loose.services.insert(key);
                 }
+            }
+            // Only what can fail for good may fail each time.
+            let name = format!("p{project}");
+            if loose.failed.contains(&name) && loose.services.iter().any(|(p, _)| *p == name) {
+                loose.services.extend(version.services.iter().map(|r| (name.clone(), service(r.name))));
             }
         }
         loose
@@ -164,7 +173,12 @@ impl Normal {
     pub fn differences(&self, without_faults: &Self, loose: &Loose) -> Vec<String> {
         let mut found = Vec::new();
         let keys: BTreeSet<_> = self.containers.keys().chain(without_faults.containers.keys()).collect();
-        for key in keys.into_iter().filter(|(p, s, _)| !loose.services.contains(&(p.clone(), s.clone()))) {
+        let held = |p: &String, s: &String| {
+            let free = loose.services.contains(&(p.clone(), s.clone()));
+            // Services of an earlier revision may be there in place of those of the last one.
+            !free && !(loose.failed.contains(p) && loose.services.iter().any(|(of, _)| of == p))
+        };
+        for key in keys.into_iter().filter(|(p, s, _)| held(p, s)) {
             let (a, b) = (self.containers.get(key), without_faults.containers.get(key));
             let same = match (a, b) {
                 (Some(a), Some(b)) => a.fits(b, loose),

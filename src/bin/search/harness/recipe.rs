@@ -150,7 +150,13 @@ pub struct Version {
     pub services: Vec<Recipe>,
     /// It depends on the project before it.
     pub depends_on: bool,
+    /// What follows a failure: see [`ON_FAILURE`].
+    #[serde(default)]
+    pub on_failure: u8,
 }
+
+/// The words of `rollout.on_failure`.
+const ON_FAILURE: [&str; 3] = ["continue", "rollback", "pause"];
 
 impl Version {
     pub fn get(&self, name: u8) -> Option<&Recipe> {
@@ -212,9 +218,10 @@ impl Version {
         if recipe.restart > 0 {
             let _ = writeln!(text, "    restart: {}", RESTARTS[usize::from(recipe.restart) % 6]);
         }
-        if natures.get(usize::from(recipe.name)).is_some_and(|n| n.is_job()) {
-            text.push_str("    x-evenkeel: {type: job}\n");
-        }
+        let job = natures.get(usize::from(recipe.name)).is_some_and(|n| n.is_job());
+        let kind = if job { "type: job, " } else { "" };
+        let on_failure = ON_FAILURE[usize::from(self.on_failure) % 3];
+        let _ = writeln!(text, "    x-evenkeel: {{{kind}rollout: {{on_failure: {on_failure}, monitor: 2s}}}}");
         if natures.get(usize::from(recipe.name)).is_some_and(|n| matches!(n, Nature::Leaks { .. })) {
             text.push_str("    mem_limit: 64m\n");
         }

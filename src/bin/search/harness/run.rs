@@ -78,6 +78,9 @@ pub fn run(scenario: &Scenario, folder: &Path, trace: bool) -> Report {
     report
 }
 
+/// So often a revision that failed is tried again.
+const TRIES: u32 = 8;
+
 /// What all must come to.
 struct Goal {
     /// The version of each project that stays.
@@ -384,7 +387,7 @@ fn goal(run: &Run<'_>) -> Goal {
     let last: Vec<Option<Version>> =
         run.last.iter().enumerate().map(|(p, v)| v.map(|v| versions(p)[v].clone())).collect();
     let images = run.stage.engine.with(|world| world.images().clone());
-    let loose = Loose::of(run.scenario, &last, &run.clerk.court());
+    let loose = Loose::of(run.scenario, &last, &run.clerk.court(), BTreeSet::new());
     let mut goal = Goal { last, images, normal: Normal::default() };
     let folder = run.place.folder.join("reference");
     acts::prepare(&folder);
@@ -406,6 +409,7 @@ async fn settle(run: &mut Run<'_>) {
     let mut pause = Duration::from_millis(1_500);
     let died = Arc::clone(&run.stage.died);
     let mut still: Option<(Instant, u32, u32)> = None;
+    let mut tried: BTreeMap<String, u32> = BTreeMap::new();
     loop {
         tokio::select! {
             biased;
@@ -426,8 +430,17 @@ async fn settle(run: &mut Run<'_>) {
             if snapshot.projects.values().any(|p| p.state == ProjectState::Suspended) {
                 acts::ask(&run.stage, Operation::ResumeAll).await;
             }
+            // What failed for a fault, or for its first runs only, comes up once it is tried again.
+            for project in snapshot.projects.values().filter(|p| p.failed.is_some() && p.in_flight.is_empty()) {
+                let name = project.name.to_string();
+                let n = tried.entry(name.clone()).or_default();
+                if *n < TRIES && acts::ask(&run.stage, Operation::Resume { id: name }).await.is_some() {
+                    *n += 1;
+                }
+            }
         }
-        let loose = Loose::of(run.scenario, &goal.last, &run.clerk.court());
+        let failed = tried.iter().filter(|(_, n)| **n >= TRIES).map(|(p, _)| p.clone()).collect();
+        let loose = Loose::of(run.scenario, &goal.last, &run.clerk.court(), failed);
         let calls = run.clerk.court().calls[0];
         let deaths = run.clerk.court().deaths;
         let completed = run.clerk.court().completed();

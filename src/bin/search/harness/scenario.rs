@@ -266,7 +266,8 @@ impl Sketch {
         // Where nothing is wild everything has to be as without faults.
         let tame = draw.u8(0..3) > 0;
         let natures: Vec<Nature> = (0..services).map(|_| nature(draw, tame)).collect();
-        let mut first = Version { services: Vec::new(), depends_on: number > 0 && draw.u8(0..4) == 0 };
+        let depends_on = number > 0 && draw.u8(0..4) == 0;
+        let mut first = Version { services: Vec::new(), depends_on, on_failure: [0, 0, 1, 1, 1, 2][draw.usize(0..6)] };
         for name in 0..services as u8 {
             let before: Vec<u8> = (0..name).collect();
             first.services.push(Recipe::random(draw, name, natures[usize::from(name)], &before));

@@ -19,6 +19,9 @@ impl Director for Clerk {
             let now = court.now;
             court.asked.insert(id.clone(), now);
         }
+        if let Call::Stop { id } = call {
+            court.asked_to_stop(id, world);
+        }
         let class = usize::from(!call.mutates());
         let number = court.calls[class];
         court.calls[class] += 1;

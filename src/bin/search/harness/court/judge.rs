@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use evenkeel::engine::sim::{Call, World};
-use evenkeel::model::Timestamp;
 use evenkeel::model::observed::{Container, ContainerState, Health};
+use evenkeel::model::{ContainerId, Timestamp};
 
 use super::super::finale::is_job;
 use super::super::recipe::{Version, service};
@@ -90,11 +90,21 @@ impl Court {
         }
     }
 
+    /// Notes whether there is something in the place of a container that is to be stopped.
+    pub(super) fn asked_to_stop(&mut self, id: &ContainerId, world: &World) {
+        let Some(container) = world.container(id) else { return };
+        if world.containers().any(|c| twins(c, container)) {
+            self.replaced.insert(id.clone());
+        } else {
+            self.replaced.remove(id);
+        }
+    }
+
     /// Nothing that is wanted in all versions is stopped before there is something in its place.
     fn check_stop(&mut self, container: &Container, world: &World) {
         self.stopping.insert(container.id.clone());
         let healthy = matches!(container.health, Health::None | Health::Healthy);
-        let alone = !world.containers().any(|c| twins(c, container));
+        let alone = !world.containers().any(|c| twins(c, container)) && !self.replaced.contains(&container.id);
         // What was done once may be stopped: somebody else started it again.
         let key = container.service.as_ref().map(|s| (container.project.to_string(), s.to_string()));
         let done = key.is_some_and(|k| self.seem_done.contains(&k)) || is_job(&self.scenario, container);

@@ -1,0 +1,129 @@
+//! Which revision is in force: the manifest's, or the last healthy one in place of one that failed.
+
+use std::sync::Arc;
+
+use super::Controller;
+use super::tracked::Tracked;
+use crate::decide::{self, Standing, memory};
+use crate::model::event::{EventType, Severity};
+use crate::model::ledger::Healthy;
+use crate::model::{ImageId, Project, ProjectName, Timestamp};
+
+impl Tracked {
+    /// Takes the manifest's revision, or where that failed before the healthy one in its place; says whether another one
+    /// is in force than was. `images`: what references stand for now.
+    pub(super) fn take<'i>(
+        &mut self,
+        project: Arc<Project>,
+        now: Timestamp,
+        images: impl Fn(&str) -> Option<&'i ImageId>,
+    ) -> bool {
+        // Who ran `apply` did not wait for the monitor time of what was in force until now.
+        if let (Some(known), Some(target)) = (&self.ledger.converged, &self.target)
+            && target.revision != project.revision
+            && decide::is_over(known, target, now)
+        {
+            self.is_healthy();
+        }
+        let wanted = decide::in_force(&mut self.ledger, self.healthy.as_deref(), project, images);
+        let new = self.target.as_ref().is_none_or(|t| **t != *wanted);
+        if new {
+            self.ledger.converged = None;
+            self.ledger.last_good = Some(wanted.revision.clone());
+            self.unsaved = true;
+            self.unsaved_target = true;
+        }
+        self.target = Some(wanted);
+        new
+    }
+
+    /// What everything came to be as it says is healthy.
+    fn is_healthy(&mut self) {
+        let known = self.ledger.converged.take();
+        let same = |c: &Arc<Healthy>| known.as_ref().is_some_and(|known| known.revision == c.project.revision);
+        if let Some(converged) = self.converged.clone().filter(same) {
+            self.healthy = Some(converged);
+            self.unsaved_healthy = true;
+        }
+    }
+}
+
+impl Controller {
+    /// Remembers how far a revision is, and gives it up where it failed.
+    pub(super) fn on_standing(&mut self, name: &ProjectName, standing: Standing) {
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        let Some(target) = tracked.target.clone() else { return };
+        let revision = target.revision.clone();
+        tracked.unsaved = true;
+        if standing == Standing::Healthy {
+            tracked.is_healthy();
+        }
+        memory::stands(&mut tracked.ledger, &revision, &standing);
+        match standing {
+            Standing::Converged(_, images) => {
+                tracked.converged = Some(Arc::new(Healthy { project: target, images }));
+                tracked.unsaved_healthy = true;
+            }
+            Standing::Lapsed => {}
+            Standing::Healthy => {
+                let message = format!("revision {} is healthy", short(&revision));
+                self.event(EventType::RolloutCompleted, Severity::Info, Some(name), None, message);
+            }
+            Standing::Failed { failure } => {
+                let (service, reason) = (&failure.service, &failure.reason);
+                let (kind, what) = if failure.rolled_back {
+                    (EventType::RolledBack, "failed, and the last healthy one is in force again")
+                } else {
+                    (EventType::StepFailed, "failed, and its rollout came to a stop")
+                };
+                let message = format!("revision {} {what}: {service}: {reason}", short(&revision));
+                self.event(kind, Severity::Error, Some(name), Some(service), message);
+                self.put_in_force(name, target);
+            }
+        }
+    }
+
+    /// Takes a revision of the manifest; says whether another one is in force than was.
+    pub(super) fn put_in_force(&mut self, name: &ProjectName, project: Arc<Project>) -> bool {
+        let Some(tracked) = self.projects.get_mut(name) else { return false };
+        let (now, cache) = (self.clock.now(), &self.cache);
+        let new = tracked.take(project, now, |image| cache.image(image).and_then(Option::as_ref));
+        let in_force = tracked.target.clone();
+        self.cache.interest_mut().follow(name, in_force.as_deref());
+        self.dirty.insert(name.clone());
+        self.stale_views.insert(name.clone());
+        self.look_up_targets();
+        new
+    }
+
+    /// Tries revisions again that failed.
+    pub(super) fn try_again(&mut self, name: &ProjectName) {
+        let Some(tracked) = self.projects.get_mut(name) else { return };
+        tracked.ledger.failed.clear();
+        if let Some(project) = tracked.manifest.as_ref().and_then(|m| m.project.clone()) {
+            self.put_in_force(name, project);
+        }
+    }
+
+    /// Tells that a revision was read, and what becomes of it.
+    pub(super) fn tell_revision(&mut self, name: &ProjectName, project: &Project, path: &str) {
+        let Some(tracked) = self.projects.get(name) else { return };
+        let (new, healthy) = (&project.revision, tracked.healthy.as_ref().map(|h| h.project.revision.clone()));
+        if tracked.ledger.rolled_back.is_some() {
+            let message = format!("revision {} of {path} failed before and is not tried again", short(new));
+            self.event(EventType::RolledBack, Severity::Error, Some(name), None, message);
+            return;
+        }
+        let message = format!("revision {} of {path} is in force", short(new));
+        self.event(EventType::RevisionLoaded, Severity::Info, Some(name), None, message);
+        if let Some(before) = healthy.filter(|before| before != new) {
+            let message = format!("revision {} takes the place of {}", short(new), short(&before));
+            self.event(EventType::RolloutStarted, Severity::Info, Some(name), None, message);
+        }
+    }
+}
+
+/// As much of a revision as people read.
+fn short(revision: &str) -> String {
+    revision.chars().take(12).collect()
+}

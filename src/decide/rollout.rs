@@ -1,0 +1,311 @@
+//! Rollouts: the way from the last healthy revision to the one that is wanted, without a swarm.
+//!
+//! What a change needs is made first: nothing that runs is stopped before all images are there and every new container
+//! is made. Replicas take turns, and each new one must be up before the next. A revision is healthy once everything was
+//! as it says for its monitor time. One that fails before that is given up, as a whole, for the last healthy one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cause::Before;
+use super::recovery::Verdict;
+use super::resources::Places;
+use super::slots::{Filled, Phase, Slot, Slots};
+use super::{Action, Cause, Decision, Input, WaitingOn, readiness};
+use crate::model::ledger::{FailedRevision, Healthy, ProjectLedger, Proven, RolledBack, Subject};
+use crate::model::observed::{Container, Health};
+use crate::model::service::{FailureAction, Order, PullPolicy, UpdateConfig};
+use crate::model::state::ProjectState;
+use crate::model::{ImageId, Project, Service, ServiceName, Timestamp, hash};
+
+/// How long a revision is watched where nothing is written.
+const MONITOR: Duration = Duration::from_secs(10);
+/// A call that fails so often is no accident; nor is a container that ends so often.
+const TRIES: u32 = 3;
+
+/// How far a revision is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Everything came to be as it says, with these images.
+    Converged(Proven, BTreeMap<ServiceName, ImageId>),
+    /// And is so no more, before it counted as healthy.
+    Lapsed,
+    /// Everything was so for the monitor time.
+    Healthy,
+    /// Something of it does not come up.
+    Failed {
+        /// What, why, and what is to follow.
+        failure: FailedRevision,
+    },
+}
+
+/// The replacement of running containers in this decision.
+pub(super) struct Rollout<'a> {
+    input: &'a Input<'a>,
+    /// There is a healthy revision, and this is another one.
+    on: bool,
+    paused: Option<&'a FailedRevision>,
+}
+
+impl<'a> Rollout<'a> {
+    pub(super) fn of(input: &'a Input<'a>, project: &Project) -> Self {
+        let other = |healthy: &Healthy| healthy.project.revision != project.revision;
+        let on = input.ledger.rolled_back.is_none() && input.healthy.is_some_and(other);
+        let paused = input.ledger.failed.get(&project.revision).filter(|f| !f.rolled_back);
+        Self { input, on, paused }
+    }
+
+    fn config<'s>(&self, service: &'s Service) -> Option<&'s UpdateConfig> {
+        let deploy = service.deploy.as_ref()?;
+        match self.input.ledger.rolled_back {
+            Some(_) => deploy.rollback_config.as_ref(),
+            None => deploy.update_config.as_ref(),
+        }
+    }
+
+    /// Whether the new container is started beside the old one.
+    pub(super) fn starts_first(&self, service: &Service) -> bool {
+        let written = self.config(service).and_then(|c| c.order) == Some(Order::StartFirst);
+        written && service.shared_by_twins().is_none()
+    }
+
+    /// What comes before a container that runs is replaced.
+    pub(super) fn turn(&self, filled: &Filled<'_>, slot: &Slot<'_>, decision: &mut Decision) -> Option<WaitingOn> {
+        if let Some(paused) = self.paused {
+            return Some(WaitingOn::Paused { reason: format!("{}: {}", paused.service, paused.reason) });
+        }
+        let service = filled.service;
+        let config = self.config(service);
+        let parallelism = match config.and_then(|c| c.parallelism) {
+            Some(0) => return None,
+            n => usize::try_from(n.unwrap_or(1)).unwrap_or(usize::MAX),
+        };
+        let others = || filled.slots.iter().filter(|s| s.number != slot.number);
+        let begun = |other: &Slot<'_>| {
+            let makes = |a: &Action| matches!(a, Action::CreateContainer { replaces: Some(_), .. });
+            let subject = Subject::Replica(service.name.clone(), other.number);
+            self.input.in_flight.get(&subject).is_some_and(makes)
+                || decision.steps.iter().any(|s| makes(&s.action) && s.action.subject() == subject)
+        };
+        let goes_on = self.action(service) == FailureAction::Continue;
+        let busy = |other: &&Slot<'_>| match other.current {
+            Some(_) if !other.stale.is_empty() => true,
+            Some(_) => !readiness::came_up(&other.phase) && !(goes_on && self.trouble(filled, other).is_some()),
+            None => begun(other),
+        };
+        if others().filter(busy).count() >= parallelism {
+            return Some(WaitingOn::Turn { after: Before::Replicas, until: None });
+        }
+        let delay = config.and_then(|c| c.delay).filter(|d| !d.is_zero())?;
+        let came_up = others().filter_map(|s| match s.phase {
+            Phase::Running { since, .. } => Some(since.min(self.input.now)),
+            _ => None,
+        });
+        let until = came_up.max()?.checked_add(delay).unwrap_or(Timestamp::MAX);
+        if until <= self.input.now {
+            return None;
+        }
+        decision.wake(until);
+        Some(WaitingOn::Turn { after: Before::Delay, until: Some(until) })
+    }
+
+    /// Holds back what stops a container to be replaced while something that the change needs is still to be made.
+    pub(super) fn preflight(&self, slots: &Slots<'_>, places: &Places, decision: &mut Decision) {
+        let stops = |a: &Action, c: &Cause| matches!(a, Action::StopContainer { .. }) && *c == Cause::Replaced;
+        if !decision.steps.iter().any(|s| stops(&s.action, &s.cause)) {
+            return;
+        }
+        let makes = |a: &Action| matches!(a, Action::CreateContainer { replaces: Some(_), .. });
+        let being_made = decision.steps.iter().any(|s| makes(&s.action)) || self.input.in_flight.values().any(makes);
+        let will_be_made = || {
+            slots.by_name().any(|filled| {
+                let refused = |s: &Slot<'_>| {
+                    s.current.is_none() && s.stale.iter().any(|c| c.is_running()) && self.is_refused(filled.service, s)
+                };
+                self.on && self.action(filled.service) != FailureAction::Continue && filled.slots.iter().any(refused)
+            })
+        };
+        if !places.images.lacking && !being_made && !will_be_made() {
+            return;
+        }
+        let mut held = Vec::new();
+        decision.steps.retain(|step| {
+            let hold = stops(&step.action, &step.cause);
+            held.extend(step.action.service().filter(|_| hold).cloned());
+            !hold
+        });
+        held.dedup();
+        for service in held {
+            decision.wait(Some(&service), WaitingOn::Turn { after: Before::Preflight, until: None });
+        }
+    }
+
+    /// Whether the Engine refused to make it lately.
+    fn is_refused(&self, service: &Service, slot: &Slot<'_>) -> bool {
+        let subject = Subject::Replica(service.name.clone(), slot.number);
+        self.input.ledger.failures.get(&subject).is_some_and(|f| f.config == service.config_hash)
+    }
+
+    fn action(&self, service: &Service) -> FailureAction {
+        let written = service.deploy.as_ref().and_then(|d| d.update_config.as_ref()?.failure_action);
+        service.extension.rollout.on_failure.or(written).unwrap_or(FailureAction::Rollback)
+    }
+
+    /// How far the revision is, if that is news. `state`: how the project is.
+    pub(super) fn standing(
+        &self,
+        project: &Project,
+        slots: &Slots<'_>,
+        state: ProjectState,
+        decision: &mut Decision,
+    ) -> Option<Standing> {
+        let ledger = self.input.ledger;
+        if ledger.rolled_back.is_some() {
+            return None;
+        }
+        if let Some(failure) = self.failure(slots).filter(|_| self.paused.is_none()) {
+            return Some(Standing::Failed { failure });
+        }
+        let known = ledger.converged.as_ref();
+        if state != ProjectState::Converged {
+            return known.is_some().then_some(Standing::Lapsed);
+        }
+        let running = |filled: &Filled<'_>| Some((filled.service.name.clone(), filled.image?.clone()?));
+        let images: BTreeMap<_, _> = slots.by_name().filter_map(running).collect();
+        if self.input.healthy.is_some_and(|h| h.project.revision == project.revision && h.images == images) {
+            return known.is_some().then_some(Standing::Lapsed);
+        }
+        let now = Proven { revision: project.revision.clone(), at: self.input.now, images: digest(&images) };
+        match known.filter(|known| known.revision == now.revision && known.images == now.images) {
+            None => {
+                decision.wake(due(&now, project, self.input.now));
+                Some(Standing::Converged(now, images))
+            }
+            Some(known) if is_over(known, project, self.input.now) => Some(Standing::Healthy),
+            Some(known) => {
+                decision.wake(due(known, project, self.input.now));
+                None
+            }
+        }
+    }
+
+    /// The first service that changed and of which more fail than may.
+    fn failure(&self, slots: &Slots<'_>) -> Option<FailedRevision> {
+        let before = self.input.healthy.filter(|_| self.on)?;
+        slots.by_name().find_map(|filled| {
+            let service = filled.service;
+            let action = self.action(service);
+            if action == FailureAction::Continue || is_as_before(before, filled) {
+                return None;
+            }
+            let troubles: Vec<String> = filled.slots.iter().filter_map(|slot| self.trouble(filled, slot)).collect();
+            let reason = troubles.first()?.clone();
+            let written = service.deploy.as_ref().and_then(|d| d.update_config.as_ref());
+            let ratio = written.map_or(0.0, |c| c.max_failure_ratio);
+            #[allow(clippy::cast_precision_loss)] // Ten thousand replicas at most.
+            let part = troubles.len() as f64 / filled.slots.len() as f64;
+            (part > ratio).then(|| FailedRevision {
+                service: service.name.clone(),
+                reason,
+                at: self.input.now,
+                rolled_back: action == FailureAction::Rollback,
+            })
+        })
+    }
+
+    /// Why a replica of a new configuration counts as failed. What ended by somebody's hand, or while nobody watched, as
+    /// with a restart of the Engine, is no fault of the revision.
+    fn trouble(&self, filled: &Filled<'_>, slot: &Slot<'_>) -> Option<String> {
+        let subject = Subject::Replica(filled.service.name.clone(), slot.number);
+        let failure = self.input.ledger.failures.get(&subject).filter(|f| f.config == filled.service.config_hash);
+        if let Some(failure) = failure.filter(|f| f.came_down || f.attempts >= TRIES) {
+            return Some(failure.error.clone());
+        }
+        let current = slot.current?;
+        match &slot.phase {
+            Phase::Running { health: Health::Unhealthy, .. } => Some("its health check fails".to_owned()),
+            Phase::Restarting if current.restart_count >= TRIES => Some("it ends over and over".to_owned()),
+            Phase::Ended(Verdict::Again { attempts, cause, .. }) if its_own_end(current) && attempts + 1 >= TRIES => {
+                Some(cause.to_string())
+            }
+            Phase::Ended(Verdict::Final { reason }) if its_own_end(current) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a service is what it was in the healthy revision.
+fn is_as_before(before: &Healthy, filled: &Filled<'_>) -> bool {
+    let service = filled.service;
+    let same_config = before.project.services.get(&service.name).is_some_and(|s| s.config_hash == service.config_hash);
+    let (then, now) = (before.images.get(&service.name), filled.image.and_then(Option::as_ref));
+    same_config && then.is_none_or(|then| now.is_none_or(|now| now == then))
+}
+
+fn digest(images: &BTreeMap<ServiceName, ImageId>) -> String {
+    let lines: Vec<String> = images.iter().map(|(service, image)| format!("{service} {image}")).collect();
+    hash::sha256_hex(lines.join("\n"))
+}
+
+/// Whether a container is known to have ended by itself.
+pub(super) fn its_own_end(container: &Container) -> bool {
+    container.exit_watched && !container.killed
+}
+
+/// How long a revision is watched: as long as the most careful of its services wants.
+fn monitor(project: &Project) -> Duration {
+    let of = |service: &Service| {
+        let written = service.deploy.as_ref().and_then(|d| d.update_config.as_ref()?.monitor);
+        service.extension.rollout.monitor.or(written)
+    };
+    project.services.values().filter_map(of).max().unwrap_or(MONITOR)
+}
+
+fn due(known: &Proven, project: &Project, now: Timestamp) -> Timestamp {
+    // A time that is still to come was told by a clock that was set back since.
+    known.at.min(now).checked_add(monitor(project)).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a revision that everything came to be as it says was so for its monitor time, with nothing told to the
+/// contrary.
+pub fn is_over(known: &Proven, project: &Project, now: Timestamp) -> bool {
+    known.revision == project.revision && due(known, project, now) <= now
+}
+
+/// What is in force where the manifest has this revision: itself, or the healthy one where it failed before. `images`: what
+/// references stand for now.
+pub fn in_force<'i>(
+    ledger: &mut ProjectLedger,
+    healthy: Option<&Healthy>,
+    wanted: Arc<Project>,
+    images: impl Fn(&str) -> Option<&'i ImageId>,
+) -> Arc<Project> {
+    let before = ledger.rolled_back.take();
+    let failed = ledger.failed.get(&wanted.revision).is_some_and(|f| f.rolled_back);
+    let Some(healthy) = healthy.filter(|_| failed) else { return wanted };
+    let moved = |(name, image): (&ServiceName, &ImageId)| {
+        let service = healthy.project.services.get(name)?;
+        (images(&service.image) != Some(image)).then(|| (name.clone(), image.clone()))
+    };
+    let back = before.filter(|b| b.from == wanted.revision).unwrap_or_else(|| RolledBack {
+        from: wanted.revision.clone(),
+        pinned: healthy.images.iter().filter_map(moved).collect(),
+    });
+    let project = pinned(healthy, &back);
+    ledger.rolled_back = Some(back);
+    Arc::new(project)
+}
+
+/// The healthy revision as it is in force again: where a reference stands for another image by now, its services are made
+/// from the image that ran.
+fn pinned(healthy: &Healthy, back: &RolledBack) -> Project {
+    let mut project = Project::clone(&healthy.project);
+    for (name, image) in &back.pinned {
+        if let Some(service) = project.services.get_mut(name) {
+            service.image = image.to_string();
+            service.pull_policy = PullPolicy::Never;
+        }
+    }
+    project
+}
