@@ -8,6 +8,7 @@
 //! # Caveats
 //! Nothing is decided while the engine is away or what is known of a project is out of date.
 
+mod checks;
 mod clock;
 mod compare;
 mod execute;
@@ -109,6 +110,7 @@ enum Answer {
     Listed { point: u64, result: Result<Listing, EngineError> },
     Inspected { id: ContainerId, point: u64, result: Result<Option<Box<Container>>, EngineError> },
     Image { reference: String, result: Result<Option<Image>, EngineError> },
+    Passed { id: ContainerId },
 }
 
 /// A way to talk to the loop.
@@ -167,6 +169,7 @@ pub struct Controller {
 
     cache: Cache,
     comparisons: compare::Comparisons,
+    checks: checks::Checks,
     host: HostLedger,
     projects: Projects,
     /// Projects to decide again.
@@ -258,6 +261,7 @@ impl Controller {
             published,
             cache: Cache::default(),
             comparisons: compare::Comparisons::default(),
+            checks: checks::Checks::default(),
             host,
             event_task: None,
             reconnect: link::Reconnect::default(),
@@ -330,6 +334,7 @@ impl Controller {
                 Answer::Listed { point, result } => self.on_listed(point, result),
                 Answer::Inspected { id, point, result } => self.on_inspected(&id, point, result),
                 Answer::Image { reference, result } => self.on_image(reference, result),
+                Answer::Passed { id } => self.dirty.extend(self.cache.passed(&id)),
             },
             Message::Step(outcome) => self.on_outcome(*outcome),
             Message::Operation(operation, reply) => {

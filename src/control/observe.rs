@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::interest::Interest;
@@ -46,6 +47,8 @@ struct Entry {
     ended: Option<Timestamp>,
     /// Inspects in a row that told of a time before what events had told.
     doubts: u8,
+    /// Its check was seen to pass in this run, before the Engine made one.
+    passed: bool,
 }
 
 /// What the Engine has under a reference.
@@ -72,6 +75,14 @@ fn is_behind(known: ContainerState, told: ContainerState) -> bool {
         (ContainerState::Running { since }, ContainerState::Exited { finished, .. }) => finished < since,
         _ => false,
     }
+}
+
+/// Whether both tell of the same run: an event and an inspect tell of its start at slightly different times.
+fn is_same_run(known: ContainerState, told: ContainerState) -> bool {
+    let (ContainerState::Running { since: a }, ContainerState::Running { since: b }) = (known, told) else {
+        return false;
+    };
+    a.duration_since(b).abs() < SignedDuration::from_secs(1)
 }
 
 /// What a list showed.
@@ -192,6 +203,7 @@ impl Cache {
                 oom: false,
                 ended: None,
                 doubts: 0,
+                passed: false,
             };
             self.entries.insert(id.clone(), entry);
             return reaction;
@@ -226,12 +238,14 @@ impl Cache {
                 container.health = Health::Starting;
                 entry.oom = false;
                 entry.ended = None;
+                entry.passed = false;
                 return look(reaction);
             }
             ContainerEvent::Died { code } => {
                 reaction.died = Some((id.clone(), *code));
                 container.exit_watched = true;
                 entry.ended = Some(time);
+                entry.passed = false;
                 if container.engine_restarts {
                     // The Engine may be about to restart it: only an inspect tells.
                     return look(reaction);
@@ -260,7 +274,7 @@ impl Cache {
             self.forget(id);
             return false;
         };
-        let (mut oom, mut ended) = (false, None);
+        let (mut oom, mut ended, mut passed) = (false, None, false);
         if let Some(entry) = self.entries.get_mut(id) {
             if entry.event > point {
                 return true;
@@ -282,13 +296,18 @@ impl Cache {
                 };
                 container.killed = same_run && old.killed;
                 container.exit_watched = same_run && old.exit_watched;
+                passed =
+                    entry.passed && container.health == Health::Starting && is_same_run(old.state, container.state);
+                if passed {
+                    container.health = Health::Healthy;
+                }
             }
         }
         if let ContainerState::Exited { oom: seen, .. } = &mut container.state {
             *seen |= oom;
         }
         let event = self.entries.get(id).map_or(0, |e| e.event);
-        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, ended, doubts: 0 };
+        let entry = Entry { project: container.project.clone(), event, inspected: now, oom, ended, doubts: 0, passed };
         self.entries.insert(id.clone(), entry);
         self.projects.entry(container.project.clone()).or_default().containers.insert(id.clone(), container);
         false
@@ -324,6 +343,18 @@ impl Cache {
         let concern = there.into_values().filter(|listed| self.interest.knows(&listed.project));
         let inspect = concern.map(|listed| listed.id.clone()).collect();
         Listed { inspect, dirty: std::mem::take(&mut self.changed) }
+    }
+
+    /// A check of a container was made and passed, though the Engine made none yet; says whose news that is.
+    pub fn passed(&mut self, id: &ContainerId) -> Option<ProjectName> {
+        let entry = self.entries.get_mut(id)?;
+        let container = self.projects.get_mut(&entry.project)?.containers.get_mut(id)?;
+        let news = container.is_running() && container.health == Health::Starting;
+        if news {
+            container.health = Health::Healthy;
+            entry.passed = true;
+        }
+        news.then(|| entry.project.clone())
     }
 
     /// Containers that were last looked at before this time, the longest ago first.

@@ -160,6 +160,7 @@ impl Controller {
             self.gone(name);
             return;
         }
+        self.check_awaited(name, target.as_deref(), &decision.awaited);
         if let Some(standing) = decision.standing {
             self.on_standing(name, standing);
         }

@@ -55,6 +55,11 @@ pub enum Cause {
     },
     /// It is made and what it waited for is ready.
     Ready,
+    /// Another service's container was made anew or started again since, and it is to be restarted with that.
+    StartedBefore {
+        /// Which service.
+        service: ServiceName,
+    },
     /// The controller itself had stopped it, and it is wanted after all.
     WantedAgain,
     /// It ended by itself.
@@ -164,6 +169,7 @@ impl fmt::Display for Cause {
                 if more > 0 { write!(f, ", and {more} more") } else { Ok(()) }
             }
             Self::Ready => f.write_str("what it waited for is ready"),
+            Self::StartedBefore { service } => write!(f, "it was started before what it needs of {service}"),
             Self::WantedAgain => f.write_str("it had been stopped, and is wanted again"),
             Self::Exited { code, attempt } => write!(f, "it exited with {code} (restart {attempt})"),
             Self::Killed { code, attempt } => {

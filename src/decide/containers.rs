@@ -8,7 +8,7 @@ use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, remov
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::state::ServiceState;
-use crate::model::{NetworkId, Project, Service};
+use crate::model::{NetworkId, Project, Service, ServiceName, Timestamp};
 
 /// How often a replacement may come down before it came up, where the Engine restarts it by itself.
 const REPLACEMENT_TRIES: u32 = 3;
@@ -369,7 +369,11 @@ impl Turn<'_, '_> {
                 ServiceState::Starting { since: None }
             }
             // Detached by hand, or started by hand before its making had come to its end.
-            Phase::Running { .. } => {
+            Phase::Running { since, .. } => {
+                if let Some(service) = self.started_before(*since) {
+                    self.stop(slot, current, Cause::StartedBefore { service }, decision);
+                    return ServiceState::Starting { since: None };
+                }
                 if !self.attach(slot, current, decision) {
                     self.mend(slot, current, decision);
                 }
@@ -377,6 +381,25 @@ impl Turn<'_, '_> {
             }
             _ => self.settled_state(slot, decision),
         }
+    }
+
+    /// The service whose container is younger than this start, though that one is needed: it shares namespaces, which are
+    /// made anew with each start, or the manifest wants a restart whenever that service is made anew.
+    fn started_before(&self, started: Timestamp) -> Option<ServiceName> {
+        let peer = |name: &ServiceName| {
+            let container = self.input.observed.containers.get(self.service.peers.get(name)?)?;
+            let ContainerState::Running { since } = container.state else { return None };
+            (since > started).then(|| name.clone())
+        };
+        let made_anew = |name: &ServiceName| {
+            let slots = self.slots.of_service(name);
+            let settled = |s: &Slot<'_>| s.stale.is_empty() && readiness::came_up(&s.phase);
+            let younger = |s: &Slot<'_>| s.current.is_some_and(|c| c.created > started);
+            slots.iter().all(settled) && slots.iter().any(younger)
+        };
+        let mut restarting = self.service.depends_on.iter().filter(|(_, d)| d.restart).map(|(name, _)| name);
+        let shared = self.service.lives_in();
+        shared.iter().find_map(peer).or_else(|| restarting.find(|name| made_anew(name)).cloned())
     }
 
     /// The state of a slot in which nothing has to be done.

@@ -125,6 +125,7 @@ pub fn forecast(input: &Input<'_>) -> Plan {
 fn disruption(step: &Step) -> &'static str {
     match (&step.action, &step.cause) {
         (Action::StopContainer { .. }, Cause::Replaced) => "recreate",
+        (Action::StopContainer { .. }, Cause::StartedBefore { .. }) => "restart",
         (Action::StopContainer { .. }, _) => "stop",
         _ => "none",
     }

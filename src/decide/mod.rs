@@ -114,6 +114,8 @@ pub struct Decision {
     pub unheld: BTreeMap<ServiceName, Unheld>,
     /// How far the revision is, where that is news.
     pub standing: Option<Standing>,
+    /// Containers whose health somebody waits for: their checks may be made sooner than the Engine makes them.
+    pub awaited: BTreeSet<ContainerId>,
     /// Failures that are over, to be forgotten.
     pub mended: BTreeSet<Subject>,
     /// When to decide again though nothing happened.
@@ -255,6 +257,7 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
             containers::decide(input, project, &slots, &places, (&other_projects, &rollout), (place, filled), decision);
     }
     rollout.preflight(&slots, &places, decision);
+    decision.awaited = readiness::awaited(&slots, &decision.waiting);
     decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {
         let orphans = slots.orphans();

@@ -1,5 +1,7 @@
 //! Whether what a service depends on is ready.
 
+use std::collections::BTreeSet;
+
 use super::recovery::Verdict;
 use super::slots::{Phase, Slots};
 use super::{Input, Waiting, WaitingOn};
@@ -7,7 +9,7 @@ use crate::model::ledger::Subject;
 use crate::model::observed::Health;
 use crate::model::service::Condition;
 use crate::model::state::ProjectState;
-use crate::model::{Project, Service, ServiceName};
+use crate::model::{ContainerId, Project, Service, ServiceName};
 
 /// The projects that must be converged before something of this one is started, and are not.
 pub(super) fn projects(input: &Input<'_>, project: &Project) -> Vec<Waiting> {
@@ -75,6 +77,25 @@ fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: 
             (Phase::Ended(Verdict::Completed), _) => Some(("it has ended".to_owned(), false)),
         }
     })
+}
+
+/// Running containers whose first check has not passed yet, and for which a dependent waits, or the container they replace.
+pub(super) fn awaited(slots: &Slots<'_>, waiting: &[Waiting]) -> BTreeSet<ContainerId> {
+    let on = |w: &Waiting| match &w.on {
+        WaitingOn::Dependency { dependency, condition: Condition::Healthy, .. } => Some(dependency.clone()),
+        _ => None,
+    };
+    let wanted: BTreeSet<ServiceName> = waiting.iter().filter_map(on).collect();
+    let mut awaited = BTreeSet::new();
+    for filled in slots.by_name() {
+        let wanted = wanted.contains(&filled.service.name);
+        for slot in filled.slots.iter().filter(|s| wanted || !s.stale.is_empty()) {
+            if let (Some(current), Phase::Running { health: Health::Starting, .. }) = (slot.current, &slot.phase) {
+                awaited.insert(current.id.clone());
+            }
+        }
+    }
+    awaited
 }
 
 /// Whether a replacement has come up, so that the container it replaces may go.

@@ -143,6 +143,9 @@ pub trait EngineWrite: Send + Sync {
     /// Puts files into a container that need not run, over what is there. What of them arrived when it fails is not
     /// known: it is to be repeated as a whole before the container is started.
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;
+    /// Makes a health check in a running container, by its `test`, once; says whether it passed within the time.
+    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<bool, EngineError>;
+
     /// Starts a container.
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;
     /// Stops a container; returns when it has ended.

@@ -3,6 +3,7 @@
 mod address;
 mod archive;
 mod build;
+mod check;
 mod convert;
 mod events;
 pub(in crate::engine) mod fields;
@@ -290,6 +291,10 @@ impl EngineWrite for DockerEngine {
             self.write(self.docker.upload_to_container(id.as_str(), Some(options.build()), archive)).await?;
         }
         Ok(())
+    }
+
+    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<bool, EngineError> {
+        check::run(self, id, test, timeout).await
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{ContainerSpec, docker};
 use crate::model::fields::Fields;
-use crate::model::service::{MountSource, NamespaceMode, RestartPolicy};
+use crate::model::service::{MountSource, NamespaceMode, RestartPolicy, Supervise};
 use crate::model::{Service, ServiceName};
 
 /// Docker's default for a check's interval, and for that of the start period from API 1.44 on.
@@ -82,7 +82,7 @@ impl Blueprint {
             networks: spec.networks.iter().map(|(name, _)| name.clone()).collect(),
             volumes: volumes.collect(),
             ports: ports.collect(),
-            policy: service.restart,
+            policy: service.restart.filter(|_| service.extension.supervise == Supervise::Engine),
             check: check(service, api),
             lives_in: match &service.network_mode {
                 Some(NamespaceMode::Service(name)) => peer(name),

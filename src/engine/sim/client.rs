@@ -376,6 +376,11 @@ impl EngineWrite for Client {
         .await
     }
 
+    async fn check(&self, id: &ContainerId, _: &[String], _: Duration) -> Result<bool, EngineError> {
+        tokio::time::sleep(super::pace::CHECK).await;
+        self.with(|world| if world.away { Err(gone_away()) } else { Ok(world.would_pass(id)) })
+    }
+
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
         let container = id.clone();
         self.write(Call::Start { id: id.clone() }, move |world| world.start(&container)).await

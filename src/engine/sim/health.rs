@@ -55,6 +55,14 @@ impl World {
         }
     }
 
+    /// Whether its check passes now, however the Engine holds it to be.
+    pub fn would_pass(&self, id: &ContainerId) -> bool {
+        let Some(container) = self.containers.get(id) else { return false };
+        let age = Duration::try_from(self.now.duration_since(container.started)).unwrap_or_default();
+        let runs = matches!(container.seen.state, ContainerState::Running { .. });
+        runs && container.made_of.check.is_some() && container.script.passes(age) && !container.sick
+    }
+
     /// Its check fails from now on, or passes again.
     pub fn sicken(&mut self, id: &ContainerId, sick: bool) {
         let Some(container) = self.containers.get_mut(id) else { return };

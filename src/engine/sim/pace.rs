@@ -31,6 +31,8 @@ pub(super) fn of(call: &Call, starting: u64, draw: &mut fastrand::Rng) -> (Durat
 pub(super) const DEATH: Duration = Duration::from_millis(30);
 /// A process begins so long before the time that is told as its start: one that ends at once ended before it began.
 pub(super) const AHEAD: Duration = Duration::from_millis(4);
+/// A check that is made by hand: an exec of `true`, with its exit code.
+pub(super) const CHECK: Duration = Duration::from_millis(40);
 /// From the start of a removal to its end.
 pub(super) const REMOVAL: Duration = Duration::from_millis(40);
 /// An inspect right after a death waits for the lock that the clean-up holds: 40-70 ms were measured.

@@ -358,18 +358,24 @@ impl Service {
         format!("\u{1}{service}\u{1}")
     }
 
-    /// The services whose containers it shares namespaces or volumes with.
-    pub fn shares_with(&self) -> BTreeSet<ServiceName> {
+    /// The services whose containers' namespaces it lives in.
+    pub fn lives_in(&self) -> BTreeSet<ServiceName> {
         let modes = [&self.network_mode, &self.ipc, &self.pid].into_iter().flatten();
         let namespaces = modes.filter_map(|mode| match mode {
             NamespaceMode::Service(service) => Some(service.clone()),
             _ => None,
         });
+        namespaces.collect()
+    }
+
+    /// The services whose containers it shares namespaces or volumes with.
+    pub fn shares_with(&self) -> BTreeSet<ServiceName> {
+        let namespaces = self.lives_in();
         let volumes = self.volumes_from.iter().filter_map(|from| match &from.source {
             VolumesSource::Service(service) => Some(service.clone()),
             VolumesSource::Container(_) => None,
         });
-        namespaces.chain(volumes).collect()
+        namespaces.into_iter().chain(volumes).collect()
     }
 
     /// The hash that Compose writes on its containers; `None`: a container it shares with is not there.

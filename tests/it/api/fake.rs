@@ -174,6 +174,10 @@ impl EngineWrite for Fake {
         Ok(())
     }
 
+    async fn check(&self, _: &ContainerId, _: &[String], _: Duration) -> Answer<bool> {
+        self.answers().map(|()| false)
+    }
+
     async fn pull(&self, _: &str, _: Option<&str>) -> Answer<()> {
         self.answers()
     }

@@ -322,9 +322,23 @@ fn start_first_overlaps_where_nothing_is_shared() {
             "services: {{web: {{image: 'web:1', command: {command}, deploy: {{update_config: {{order: start-first}}}}{more}}}}}"
         )
     };
-    expect![[""]].assert_eq(&changed(&yaml("one", ""), &yaml("two", "")).settle());
+    expect![[r#"
+        1. create web/1 as c00000000002_shop-web-1: its configuration changed from config-1 to config-2
+        2. start web/1 (c00000000003): what it waited for is ready
+        3. stop web/1 (c00000000002): its replacement runs
+        4. remove web/1 (c00000000002): its replacement runs
+        5. rename web/1 to shop-web-1: its replacement runs
+    "#]]
+    .assert_eq(&changed(&yaml("one", ""), &yaml("two", "")).settle());
     let port = ", ports: ['80:80']";
-    expect![[""]].assert_eq(&changed(&yaml("one", port), &yaml("two", port)).settle());
+    expect![[r#"
+        1. create web/1 as c00000000002_shop-web-1: its configuration changed from config-1 to config-2
+        2. stop web/1 (c00000000002): its replacement is ready to start
+        3. start web/1 (c00000000003): what it waited for is ready
+        4. remove web/1 (c00000000002): its replacement runs
+        5. rename web/1 to shop-web-1: its replacement runs
+    "#]]
+    .assert_eq(&changed(&yaml("one", port), &yaml("two", port)).settle());
 }
 
 #[test]

@@ -29,15 +29,15 @@ fn with_another_container_to_share_with_it_is_made_anew() {
     scene.change(&PAIR.replace("'1'}", "'2'}"));
     expect![[r#"
         1. create main/1 as c00000000002_shop-main-1: its configuration changed from config-1 to config-3
-        2. stop main/1 (c00000000002): its replacement is ready to start
         2. create side/1 as c00000000003_shop-side-1: its configuration changed from f7ea46fb to 0c923582
-        3. start main/1 (c00000000004): what it waited for is ready
-        4. remove main/1 (c00000000002): its replacement runs
-        4. stop side/1 (c00000000003): its replacement is ready to start
-        5. rename main/1 to shop-main-1: its replacement runs
-        5. start side/1 (c00000000005): what it waited for is ready
-        6. remove side/1 (c00000000003): its replacement runs
-        7. rename side/1 to shop-side-1: its replacement runs
+        3. stop main/1 (c00000000002): its replacement is ready to start
+        4. start main/1 (c00000000004): what it waited for is ready
+        5. remove main/1 (c00000000002): its replacement runs
+        5. stop side/1 (c00000000003): its replacement is ready to start
+        6. rename main/1 to shop-main-1: its replacement runs
+        6. start side/1 (c00000000005): what it waited for is ready
+        7. remove side/1 (c00000000003): its replacement runs
+        8. rename side/1 to shop-side-1: its replacement runs
     "#]]
     .assert_eq(&scene.settle());
     assert_eq!(scene.text(), "");

@@ -15,7 +15,7 @@ mod proxy;
 use std::time::{Duration, Instant};
 
 pub use controller::Controller;
-pub use engine::Engine;
+pub use engine::{Container, Engine};
 pub use proxy::{Call, Fault, Proxy};
 pub use world::{Verb, World, evenkeel};
 

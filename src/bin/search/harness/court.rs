@@ -64,7 +64,8 @@ pub struct Court {
     killed: BTreeSet<ContainerId>,
     /// Services of which something ended that the controller did not end: what that means their `restart` says.
     pub ended: BTreeSet<(String, String)>,
-    /// Containers that had another one beside them when their stop was asked for: a slow call may find it gone.
+    /// Containers that had another one beside them, or a namespace no more, when their stop was asked for: a slow call may
+    /// find it otherwise.
     replaced: BTreeSet<ContainerId>,
     /// Containers that the controller is stopping.
     stopping: BTreeSet<ContainerId>,
@@ -184,7 +185,8 @@ impl Court {
             let entry = self.last.entry(key).or_default();
             if container.is_running() {
                 entry[0] = Some(now);
-                if container.health == Health::Healthy {
+                // The controller makes checks of its own.
+                if container.health == Health::Healthy || world.would_pass(&container.id) {
                     entry[1] = Some(now);
                 }
             }

@@ -191,6 +191,9 @@ fn volumes_from(spec: &ContainerSpec<'_>) -> Result<Vec<String>, EngineError> {
 /// `deploy.restart_policy` by its own words, else `restart`; what is not written is not said.
 fn restart(service: &Service) -> RestartPolicy {
     use service::RestartPolicy as Policy;
+    if service.extension.supervise == service::Supervise::Controller {
+        return RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
+    }
     if let Some(policy) = service.deploy.as_ref().and_then(|d| d.restart_policy.as_ref()) {
         let name = match policy.condition.as_deref() {
             None => RestartPolicyNameEnum::EMPTY,

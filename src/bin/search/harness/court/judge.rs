@@ -93,7 +93,13 @@ impl Court {
     /// Notes whether there is something in the place of a container that is to be stopped.
     pub(super) fn asked_to_stop(&mut self, id: &ContainerId, world: &World) {
         let Some(container) = world.container(id) else { return };
-        if world.containers().any(|c| twins(c, container)) {
+        // Whose namespaces it lives in was started again: it has none any more.
+        let home = world.simulated(id).and_then(|c| c.made_of.lives_in.clone()).and_then(|home| world.find(&home));
+        let homeless = match (home.and_then(|home| world.container(&home)).map(|c| c.state), container.state) {
+            (Some(ContainerState::Running { since: home }), ContainerState::Running { since }) => home > since,
+            _ => false,
+        };
+        if homeless || world.containers().any(|c| twins(c, container)) {
             self.replaced.insert(id.clone());
         } else {
             self.replaced.remove(id);

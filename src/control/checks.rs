@@ -1,0 +1,109 @@
+//! Health checks that the controller makes itself while somebody waits for them: at once and then ever more seldom, where
+//! the Engine makes its first one only after a whole interval.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use super::{Answer, Controller, Message};
+use crate::engine::{Engine, EngineError};
+use crate::model::{ContainerId, Project, ProjectName};
+
+/// Between the first two checks; each further pause is half as long again.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+/// Docker's defaults, where the manifest says nothing.
+const INTERVAL: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Checks at the same time: each is three calls and a process.
+const AT_ONCE: usize = 4;
+
+/// The checks that are being made.
+pub(super) struct Checks {
+    running: BTreeMap<ContainerId, (ProjectName, AbortHandle)>,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { running: BTreeMap::new(), permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl Controller {
+    /// Makes the checks that are waited for in a project, and no others.
+    pub(super) fn check_awaited(
+        &mut self,
+        name: &ProjectName,
+        target: Option<&Project>,
+        awaited: &BTreeSet<ContainerId>,
+    ) {
+        self.checks.running.retain(|id, (project, task)| {
+            let goes_on = project != name || awaited.contains(id);
+            if !goes_on {
+                task.abort();
+            }
+            goes_on
+        });
+        for id in awaited {
+            if self.checks.running.contains_key(id) {
+                continue;
+            }
+            let Some(check) = self.check_of(id, target) else { continue };
+            let (engine, sender, epoch) = (Arc::clone(&self.engine), self.sender.clone(), self.epoch);
+            let (id, permits) = (id.clone(), Arc::clone(&self.checks.permits));
+            let container = id.clone();
+            let task = tokio::spawn(async move {
+                if check.until_passed(&*engine, &permits, &container).await.is_ok() {
+                    let _ = sender.send(Message::Answer { epoch, answer: Answer::Passed { id: container } });
+                }
+            });
+            self.checks.running.insert(id, (name.clone(), task.abort_handle()));
+        }
+    }
+
+    /// The check of a container: the manifest's, or its image's.
+    fn check_of(&self, id: &ContainerId, target: Option<&Project>) -> Option<Check> {
+        let container = self.cache.container(id)?;
+        let declared = target?.services.get(container.service.as_ref()?)?.healthcheck.clone().unwrap_or_default();
+        let fields = container.fields.as_ref();
+        let own = || serde_json::from_str(fields?.get("healthcheck.test")?).ok();
+        let test = if declared.test.is_empty() { own()? } else { declared.test };
+        Some(Check {
+            test,
+            timeout: declared.timeout.filter(|t| !t.is_zero()).unwrap_or(TIMEOUT),
+            interval: declared.interval.filter(|i| !i.is_zero()).unwrap_or(INTERVAL),
+        })
+    }
+}
+
+/// A health check.
+struct Check {
+    test: Vec<String>,
+    timeout: Duration,
+    interval: Duration,
+}
+
+impl Check {
+    /// Returns when it passed. An error means that it cannot be made, as the container ended or the Engine is away.
+    async fn until_passed(
+        &self,
+        engine: &dyn Engine,
+        permits: &Semaphore,
+        id: &ContainerId,
+    ) -> Result<(), EngineError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            {
+                let _permit = permits.acquire().await;
+                if engine.check(id, &self.test, self.timeout).await? {
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(self.interval);
+        }
+    }
+}
