@@ -1,7 +1,7 @@
 //! A fleet of projects as people have them, only more of them: written as manifests, and one project as it is when
 //! nothing is left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -122,6 +122,7 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             killed: false,
             exit_watched: false,
             networks,
+            anonymous: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

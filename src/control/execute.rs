@@ -28,6 +28,8 @@ pub(super) struct Order {
     pub(super) peers: Peers,
     /// Networks whose name another one has too: they are told by their ids.
     pub(super) ambiguous: BTreeSet<NetworkId>,
+    /// Anonymous volumes that a new container takes over, by the path in the container.
+    pub(super) inherited: BTreeMap<String, String>,
 }
 
 /// Carries out a step; the id of the container it made, if it made one.
@@ -66,7 +68,8 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
                 })
                 .collect();
             let labels = container_labels(project, service, *number, replaces.as_deref(), order)?;
-            let spec = container_spec(project, service, name, labels, attached, links);
+            let mut spec = container_spec(project, service, name, labels, attached, links);
+            spec.inherited.clone_from(&order.inherited);
             return engine.create_container(&spec).await.map(Some);
         }
         Action::ConnectNetwork { service, number, container, key, network } => {
@@ -146,6 +149,7 @@ fn container_spec<'a>(
         labels,
         networks,
         volumes: project.volumes.iter().map(|(key, v)| (key.as_str(), v.name.as_str())).collect(),
+        inherited: BTreeMap::new(),
         configs: &project.configs,
         secrets: &project.secrets,
         peers: &service.peers,

@@ -4,11 +4,13 @@
 //! STATE/instance                       who we are
 //! STATE/host.json                      what is remembered of the host
 //! STATE/projects/NAME/ledger.json      attempts, backoff, completions, marks
-//! STATE/projects/NAME/last-good.json   the revision in force
-//! STATE/projects/NAME/converged.json   the revision that everything came to be as it says, with its images
-//! STATE/projects/NAME/healthy.json     the last one of those that stayed so for its monitor time
+//! STATE/projects/NAME/last-good        the revision in force
+//! STATE/projects/NAME/converged        the revision that everything came to be as it says, with its images
+//! STATE/projects/NAME/healthy          the last one of those that stayed so for its monitor time
+//! STATE/key                            what the revisions are sealed with
 //! ```
-//! Revisions are files of their own, because they are large and the ledger is written before every step.
+//! Revisions are files of their own, because they are large and the ledger is written before every step; and sealed, as
+//! they hold the values of secrets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::seal::Seal;
 use crate::model::ledger::{Healthy, HostLedger, ProjectLedger};
 use crate::model::{InstanceId, Project, ProjectName};
 
@@ -47,6 +50,7 @@ pub enum LedgerError {
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
+    seal: Seal,
 }
 
 /// What is remembered of one project.
@@ -68,9 +72,8 @@ impl Store {
     /// # Errors
     /// When it cannot be made or written.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
-        let store = Self { folder: folder.to_owned() };
-        store.make_folder(&folder.join("projects"))?;
-        Ok(store)
+        make_folder(&folder.join("projects"))?;
+        Ok(Self { folder: folder.to_owned(), seal: Seal::of(folder)? })
     }
 
     /// The folder.
@@ -126,9 +129,9 @@ impl Store {
             let entry = entry.map_err(io)?;
             let Some(name) = entry.file_name().to_str().and_then(|n| ProjectName::parse(n).ok()) else { continue };
             let Some(ledger) = read(&entry.path().join("ledger.json"))? else { continue };
-            let last_good = read(&entry.path().join("last-good.json"))?.map(Arc::new);
-            let converged = read(&entry.path().join("converged.json"))?.map(Arc::new);
-            let healthy = read(&entry.path().join("healthy.json"))?.map(Arc::new);
+            let last_good = self.opened(&entry.path().join("last-good"))?.map(Arc::new);
+            let converged = self.opened(&entry.path().join("converged"))?.map(Arc::new);
+            let healthy = self.opened(&entry.path().join("healthy"))?.map(Arc::new);
             found.insert(name, Remembered { ledger, last_good, converged, healthy });
         }
         Ok(found)
@@ -140,7 +143,7 @@ impl Store {
     /// When the file cannot be written: then no step may run.
     pub fn save(&self, name: &ProjectName, ledger: &ProjectLedger) -> Result<(), LedgerError> {
         let folder = self.folder.join("projects").join(name.as_str());
-        self.make_folder(&folder)?;
+        make_folder(&folder)?;
         save(&folder.join("ledger.json"), ledger)
     }
 
@@ -149,7 +152,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_last_good(&self, name: &ProjectName, project: &Project) -> Result<(), LedgerError> {
-        self.save_beside(name, "last-good.json", project)
+        self.save_sealed(name, "last-good", project)
     }
 
     /// Remembers the last revision that was healthy.
@@ -157,7 +160,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_healthy(&self, name: &ProjectName, healthy: &Healthy) -> Result<(), LedgerError> {
-        self.save_beside(name, "healthy.json", healthy)
+        self.save_sealed(name, "healthy", healthy)
     }
 
     /// Remembers the revision that everything came to be as it says.
@@ -165,13 +168,25 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_converged(&self, name: &ProjectName, converged: &Healthy) -> Result<(), LedgerError> {
-        self.save_beside(name, "converged.json", converged)
+        self.save_sealed(name, "converged", converged)
     }
 
-    fn save_beside<T: Serialize>(&self, name: &ProjectName, file: &str, value: &T) -> Result<(), LedgerError> {
+    fn save_sealed<T: Serialize>(&self, name: &ProjectName, file: &str, value: &T) -> Result<(), LedgerError> {
         let folder = self.folder.join("projects").join(name.as_str());
-        self.make_folder(&folder)?;
-        save(&folder.join(file), value)
+        make_folder(&folder)?;
+        let path = folder.join(file);
+        let json = serde_json::to_vec(value)
+            .map_err(|e| LedgerError::Corrupt { path: path.clone(), reason: e.to_string() })?;
+        write(&path, &self.seal.seal(&path, &json)?)
+    }
+
+    fn opened<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LedgerError> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => self.seal.open(path, &bytes)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LedgerError::Io { path: path.to_owned(), source }),
+        };
+        parse(path, &bytes).map(Some)
     }
 
     /// Forgets a project of which nothing is left.
@@ -185,21 +200,23 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
 
-    fn make_folder(&self, path: &Path) -> Result<(), LedgerError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|source| LedgerError::Io { path: path.to_owned(), source })
-    }
+fn make_folder(path: &Path) -> Result<(), LedgerError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| LedgerError::Io { path: path.to_owned(), source })
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, LedgerError> {
+    serde_json::from_slice(bytes).map_err(|e| LedgerError::Corrupt { path: path.to_owned(), reason: e.to_string() })
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LedgerError> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| LedgerError::Corrupt { path: path.to_owned(), reason: e.to_string() }),
+        Ok(bytes) => parse(path, &bytes).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(LedgerError::Io { path: path.to_owned(), source }),
     }
@@ -212,7 +229,7 @@ fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), LedgerError> {
 }
 
 /// Replaces a file as a whole; it and its folder are on the disk afterwards.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     let io = |source| LedgerError::Io { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()

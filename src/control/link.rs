@@ -13,7 +13,7 @@ use super::interest::Interest;
 use super::publish::{EngineStatus, Notice};
 use super::tracked::Refresh;
 use super::{Answer, Controller, Message};
-use crate::decide::memory;
+use crate::decide::{Action, memory};
 use crate::engine::{
     ContainerEvent, Engine, EngineError, EngineEvent, EngineInfo, EngineRead, EventKind, ListedContainer, Listing,
 };
@@ -288,6 +288,7 @@ impl Controller {
             tracked.unsaved |= memory::runs_again(&mut tracked.ledger, id, &tracked.in_flight);
         }
         let reaction = self.cache.event(&event);
+        let died = reaction.died.is_some();
         if let Some((id, code)) = reaction.died {
             self.on_died(&id, code);
         }
@@ -295,7 +296,7 @@ impl Controller {
             self.dirty.insert(project);
         }
         if let Some(id) = reaction.inspect
-            && !self.is_being_made(&id)
+            && !self.is_being_worked_on(&id, died)
         {
             self.inspect(id);
         }
@@ -310,15 +311,12 @@ impl Controller {
         }
     }
 
-    /// Whether a step works on this container: it is looked at when the step has ended.
-    fn is_being_made(&self, id: &ContainerId) -> bool {
-        match self.cache.container(id) {
-            Some(container) => self
-                .projects
-                .get(&container.project)
-                .is_some_and(|tracked| tracked.in_flight.values().any(|action| action.container() == Some(id))),
-            None => false,
-        }
+    /// Whether a step works on this container: it is looked at when the step has ended. `died`: it ended, which only a stop
+    /// explains; the answer to anything else may be long in coming.
+    fn is_being_worked_on(&self, id: &ContainerId, died: bool) -> bool {
+        let Some(container) = self.cache.container(id) else { return false };
+        let explains = |a: &Action| a.container() == Some(id) && (!died || matches!(a, Action::StopContainer { .. }));
+        self.projects.get(&container.project).is_some_and(|tracked| tracked.in_flight.values().any(explains))
     }
 
     /// Looks at a container that was just made, unless that was done or is being done already.

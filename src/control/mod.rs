@@ -26,6 +26,7 @@ pub mod planted;
 mod projects;
 pub mod publish;
 mod rollout;
+mod seal;
 mod settling;
 pub mod socket;
 mod steps;

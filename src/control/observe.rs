@@ -57,6 +57,8 @@ struct LookedUp {
     image: Option<ImageId>,
     /// What it contributes to containers.
     fields: Arc<Fields>,
+    /// Paths at which it gives them a volume.
+    volumes: BTreeSet<String>,
     /// When that was looked up.
     at: Instant,
     /// Something happened to some image since.
@@ -393,17 +395,26 @@ impl Cache {
 
     /// Remembers what an image reference means.
     pub fn set_image(&mut self, reference: &str, image: Option<Image>) {
-        let (image, fields) = image.map_or((None, Fields::default()), |image| (Some(image.id), image.fields));
+        let (image, fields, volumes) = match image {
+            Some(image) => (Some(image.id), image.fields, image.volumes),
+            None => Default::default(),
+        };
         // Whoever compared with the same before need not do so again.
         let before = self.images.get(reference).filter(|known| *known.fields == fields);
         let fields = before.map_or_else(|| Arc::new(fields), |known| Arc::clone(&known.fields));
-        self.images.insert(reference.to_owned(), LookedUp { image, fields, at: Instant::now(), doubtful: false });
+        self.images
+            .insert(reference.to_owned(), LookedUp { image, fields, volumes, at: Instant::now(), doubtful: false });
     }
 
     /// What an image contributes to containers, where it still is what a reference means.
     pub fn image_fields(&self, reference: &str, image: &ImageId) -> Option<Arc<Fields>> {
         let known = self.images.get(reference).filter(|known| known.image.as_ref() == Some(image))?;
         Some(Arc::clone(&known.fields))
+    }
+
+    /// The paths at which an image gives its containers a volume.
+    pub fn image_volumes(&self, reference: &str) -> BTreeSet<String> {
+        self.images.get(reference).map(|known| known.volumes.clone()).unwrap_or_default()
     }
 
     /// The containers of a project, to be compared with what is desired.
@@ -501,6 +512,7 @@ mod tests {
             killed: false,
             exit_watched: false,
             networks: BTreeSet::new(),
+            anonymous: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -102,6 +102,9 @@ pub struct ProjectView {
     /// The revision in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The last revision that was healthy for its monitor time: a rollout that fails goes back to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<String>,
     /// The manifest's revision, where that failed: another one is in force, or the rollout came to a stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedView>,

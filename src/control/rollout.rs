@@ -96,10 +96,11 @@ impl Controller {
         new
     }
 
-    /// Tries revisions again that failed.
+    /// Tries again what failed: revisions, and steps at once.
     pub(super) fn try_again(&mut self, name: &ProjectName) {
         let Some(tracked) = self.projects.get_mut(name) else { return };
         tracked.ledger.failed.clear();
+        tracked.ledger.failures.clear();
         if let Some(project) = tracked.manifest.as_ref().and_then(|m| m.project.clone()) {
             self.put_in_force(name, project);
         }

@@ -19,6 +19,7 @@ use crate::decide::{self, Action, Input, Step, Target, memory};
 use crate::engine::EngineError;
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::ProjectLedger;
+use crate::model::service::MountSource;
 use crate::model::state::ProjectState;
 use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash};
 
@@ -278,7 +279,8 @@ impl Controller {
             .and_then(|s| self.cache.image(&s.image).cloned().flatten());
         let (target, peers, ambiguous) = self.surroundings(name, &step.action, target);
         let instance = self.instance.clone();
-        let order = Order { action: step.action.clone(), target, image, instance, peers, ambiguous };
+        let inherited = target.as_ref().map(|target| self.inherited(name, &step.action, target)).unwrap_or_default();
+        let order = Order { action: step.action.clone(), target, image, instance, peers, ambiguous, inherited };
         let (engine, sender, project) = (self.engine.clone(), self.sender.clone(), name.clone());
         tokio::spawn(async move {
             let began = Instant::now();
@@ -286,6 +288,22 @@ impl Controller {
             let outcome = Outcome { project, step, took: began.elapsed(), result };
             let _ = sender.send(Message::Step(Box::new(outcome)));
         });
+    }
+
+    /// The anonymous volumes that a replacement takes over from what it replaces: those that it has a place for, too.
+    fn inherited(&self, name: &ProjectName, action: &Action, target: &Project) -> BTreeMap<String, String> {
+        let Action::CreateContainer { service, number, replaces: Some(_), .. } = action else { return BTreeMap::new() };
+        let Some(service) = target.services.get(service) else { return BTreeMap::new() };
+        let twins =
+            self.cache.of_project(name).filter(|c| c.service.as_ref() == Some(&service.name) && c.number == *number);
+        let old = twins.filter(|c| !c.oneoff).max_by_key(|c| (c.is_running(), c.created));
+        let of_image = self.cache.image_volumes(&service.image);
+        let fits = |path: &String| match service.mounts.iter().find(|m| m.target == *path) {
+            Some(mount) => mount.source == MountSource::Anonymous,
+            None => of_image.contains(path) && service.tmpfs.iter().all(|(at, _)| at != path),
+        };
+        let all = old.into_iter().flat_map(|c| &c.anonymous).filter(|(path, _)| fits(path));
+        all.map(|(path, volume)| (path.clone(), volume.clone())).collect()
     }
 
     /// What a container that is made or attached has to know of what is there: the project with the ids of the containers

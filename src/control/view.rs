@@ -128,6 +128,7 @@ pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<
         manifest_valid: manifest.is_none_or(|m| m.project.is_some()),
         manifest: manifest.map(|m| m.path.clone()),
         revision: tracked.target.as_ref().map(|p| p.revision.clone()),
+        healthy: tracked.healthy.as_ref().map(|h| h.project.revision.clone()),
         failed: failed(tracked),
         commit,
         last_converged: tracked.last_converged,

@@ -321,7 +321,7 @@ impl Turn<'_, '_> {
     fn may_go_on(&self, slot: &Slot<'_>, current: &Container) -> bool {
         let subject = Subject::Replica(self.service.name.clone(), slot.number);
         let fine = recovery::stopped_by_us(self.input, &subject, current) || !rollout::its_own_end(current);
-        fine && self.adrift(current) == Some(false)
+        fine && self.adrift(current) == Some(false) && !self.filled.drift.differs_once_started(current)
     }
 
     /// A container as desired is there, alone.

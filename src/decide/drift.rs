@@ -57,9 +57,18 @@ impl<'a> Drifting<'a> {
 
     /// How a container differs by its fields; `None`: that is not what it is judged by.
     pub(super) fn of<'c>(&self, container: &'c Container) -> Option<Differing<'c>> {
-        let differences = container.differences.as_ref()?;
         let runs = matches!(container.state, ContainerState::Running { .. } | ContainerState::Paused);
-        if !runs || self.is_job || self.service.hash_on_label().is_none() {
+        if runs { self.by_fields(container) } else { None }
+    }
+
+    /// Whether a container that does not run would have to be replaced as soon as it did.
+    pub(super) fn differs_once_started(&self, container: &Container) -> bool {
+        self.by_fields(container).is_some_and(|differing| differing.recreate().is_some())
+    }
+
+    fn by_fields<'c>(&self, container: &'c Container) -> Option<Differing<'c>> {
+        let differences = container.differences.as_ref()?;
+        if self.is_job || self.service.hash_on_label().is_none() {
             return None;
         }
         let other = self.hash_differs(container);

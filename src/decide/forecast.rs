@@ -257,6 +257,7 @@ impl World<'_> {
             killed: false,
             exit_watched: true,
             networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
+            anonymous: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -21,8 +21,10 @@ use crate::model::{ImageId, Project, Service, ServiceName, Timestamp, hash};
 
 /// How long a revision is watched where nothing is written.
 const MONITOR: Duration = Duration::from_secs(10);
-/// A call that fails so often is no accident; nor is a container that ends so often.
-const TRIES: u32 = 3;
+/// A container that ends so often is no accident.
+const ENDS: u32 = 3;
+/// Nor is a call that fails so often: a disk that is full for a moment, or a port that is just being given up, is.
+const TRIES: u32 = 5;
 
 /// How far a revision is.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +125,10 @@ impl<'a> Rollout<'a> {
                 let refused = |s: &Slot<'_>| {
                     s.current.is_none() && s.stale.iter().any(|c| c.is_running()) && self.is_refused(filled.service, s)
                 };
-                self.on && self.action(filled.service) != FailureAction::Continue && filled.slots.iter().any(refused)
+                // Who waits for its turn after one that is made already holds nothing up.
+                let made = filled.slots.iter().any(|s| s.current.is_some() && !s.stale.is_empty());
+                let rolled = self.on && self.action(filled.service) != FailureAction::Continue;
+                rolled && !made && filled.slots.iter().any(refused)
             })
         };
         if !places.images.lacking && !being_made && !will_be_made() {
@@ -225,8 +230,8 @@ impl<'a> Rollout<'a> {
         let current = slot.current?;
         match &slot.phase {
             Phase::Running { health: Health::Unhealthy, .. } => Some("its health check fails".to_owned()),
-            Phase::Restarting if current.restart_count >= TRIES => Some("it ends over and over".to_owned()),
-            Phase::Ended(Verdict::Again { attempts, cause, .. }) if its_own_end(current) && attempts + 1 >= TRIES => {
+            Phase::Restarting if current.restart_count >= ENDS => Some("it ends over and over".to_owned()),
+            Phase::Ended(Verdict::Again { attempts, cause, .. }) if its_own_end(current) && attempts + 1 >= ENDS => {
                 Some(cause.to_string())
             }
             Phase::Ended(Verdict::Final { reason }) if its_own_end(current) => Some(reason.clone()),

@@ -283,6 +283,8 @@ pub struct ContainerSpec<'a> {
     pub networks: Vec<(String, EndpointSpec<'a>)>,
     /// The Engine's names of the volumes, by key.
     pub volumes: BTreeMap<&'a str, &'a str>,
+    /// Anonymous volumes of the container it replaces, by the path in the container.
+    pub inherited: BTreeMap<String, String>,
     /// The project's configs, by key.
     pub configs: &'a BTreeMap<String, project::FileObject>,
     /// The project's secrets, by key.

@@ -140,6 +140,11 @@ impl ContainerId {
     }
 }
 
+/// Whether the Engine made up the name of a volume: 64 hexadecimal digits.
+pub fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// `PROJECT.SERVICE`: how a service is named everywhere a person or a program meets it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServiceId {

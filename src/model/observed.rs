@@ -62,6 +62,9 @@ pub struct Container {
     pub exit_watched: bool,
     /// The networks it is attached to: ids, and names as the Engine lists them (a container that never ran has no ids).
     pub networks: BTreeSet<String>,
+    /// Volumes without a name of their own that it mounts, by the path in the container.
+    #[serde(default)]
+    pub anonymous: BTreeMap<String, String>,
     /// The Engine's words when its last start failed.
     pub error: Option<String>,
     /// What it is made with; `None`: nobody can tell.
@@ -79,6 +82,8 @@ pub struct Image {
     pub id: ImageId,
     /// What it contributes to containers.
     pub fields: Fields,
+    /// Paths at which containers get a volume of their own.
+    pub volumes: BTreeSet<String>,
 }
 
 /// What a container is doing.

@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 use crate::control::publish::{Notice, Observer, ServiceView, Snapshot};
+use crate::model::event::EventType;
 use crate::model::observed::Health;
 use crate::model::state::{ProjectState, ServiceState};
 
@@ -20,6 +21,9 @@ pub struct Metrics {
     reconcile_duration: HistogramVec,
     step_duration: HistogramVec,
     restarts: IntCounterVec,
+    foreign_actions: IntCounterVec,
+    repairs: IntCounterVec,
+    rollouts: IntCounterVec,
     engine_events: IntCounter,
     resync: IntCounter,
     requests: IntCounterVec,
@@ -91,6 +95,9 @@ impl Metrics {
             )?,
             step_duration: histograms("step_duration_seconds", "How long a step took", &["action"], &short)?,
             restarts: counters("service_restarts_total", "Restarts by the controller", &SERVICE_LABELS)?,
+            foreign_actions: counters("foreign_actions_total", "What somebody else did to containers", &["project"])?,
+            repairs: counters("drift_repairs_total", "Fields that are as the manifest says again", &["project"])?,
+            rollouts: counters("rollouts_total", "Rollouts, by how they ended", &["project", "result"])?,
             engine_events: counter("engine_events_total", "Events that the Docker Engine sent")?,
             resync: counter("resync_total", "Full resyncs with the Docker Engine")?,
             requests: counters("http_requests_total", "Requests to the API", &["method", "route", "status"])?,
@@ -219,7 +226,17 @@ impl Observer for Metrics {
             }
             Notice::EngineEvent => self.engine_events.inc(),
             Notice::Resync => self.resync.inc(),
-            Notice::StepStarted { .. } | Notice::Event(_) => {}
+            Notice::Event(event) => {
+                let Some(project) = event.project.as_deref() else { return };
+                match event.event_type {
+                    EventType::ForeignAction => self.foreign_actions.with_label_values(&[project]).inc(),
+                    EventType::DriftRepaired => self.repairs.with_label_values(&[project]).inc(),
+                    EventType::RolloutCompleted => self.rollouts.with_label_values(&[project, "completed"]).inc(),
+                    EventType::RolledBack => self.rollouts.with_label_values(&[project, "rolled_back"]).inc(),
+                    _ => {}
+                }
+            }
+            Notice::StepStarted { .. } => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use bollard::models::{
 use super::fields;
 use crate::engine::ListedContainer;
 use crate::model::observed::{Container, ContainerState, Health, Network, Volume};
-use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
+use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels, names};
 
 /// A time of the Engine; its zero is year 1.
 fn time(text: Option<&str>) -> Timestamp {
@@ -53,6 +53,10 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         networks.insert(name);
         networks.extend(endpoint.network_id.filter(|id| !id.is_empty()));
     }
+    let anonymous = answer.mounts.unwrap_or_default().into_iter().filter_map(|mount| {
+        let name = mount.name.filter(|name| names::is_anonymous(name))?;
+        Some((mount.destination?, name))
+    });
     let depends_on = found.remove(labels::DEPENDS_ON).unwrap_or_default();
     Some(Container {
         id: ContainerId::trusted(answer.id?),
@@ -81,6 +85,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         killed: false,
         exit_watched: false,
         networks,
+        anonymous: anonymous.collect(),
         error: state.error.clone().filter(|e| !e.is_empty()),
         fields: Some(Arc::new(fields)),
         differences: None,

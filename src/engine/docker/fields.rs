@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::spec;
 use crate::engine::{ContainerSpec, EndpointSpec, EngineError};
 use crate::model::fields::{ATTACHED, Fields};
-use crate::model::labels;
 use crate::model::service::NamespaceMode;
+use crate::model::{labels, names};
 
 /// How a value of the API is read.
 #[derive(Clone, Copy)]
@@ -344,6 +344,10 @@ fn host(fields: &mut Fields, host: &Value) {
     for bind in list("Binds").iter().filter_map(Value::as_str) {
         let mut parts = bind.split(':');
         let (Some(source), Some(target)) = (parts.next(), parts.next()) else { continue };
+        // Which anonymous volume it is, and whether it was handed on, is nobody's business but the data's.
+        if names::is_anonymous(source) {
+            continue;
+        }
         let kind = if source.starts_with('/') { "bind" } else { "volume" };
         let mut options: BTreeSet<&str> = parts.next().into_iter().flat_map(|o| o.split(',')).collect();
         let mode = if options.remove("ro") { "ro" } else { "rw" };
@@ -360,6 +364,7 @@ fn host(fields: &mut Fields, host: &Value) {
         };
         let (kind, source, target, mode) = (take("Type"), take("Source"), take("Target"), take("ReadOnly"));
         let mode = if mode.is_empty() { "rw" } else { "ro" };
+        let source = if names::is_anonymous(&source) { String::new() } else { source };
         let rest = match prune(&rest) {
             Value::Null => String::new(),
             options => format!(" {options}"),

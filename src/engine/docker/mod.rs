@@ -174,7 +174,9 @@ impl EngineRead for DockerEngine {
         match self.read(self.docker.inspect_image(reference)).await {
             Ok(image) => {
                 let fields = fields::of_image(&image.config);
-                Ok(image.id.map(|id| Image { id: ImageId::trusted(id), fields }))
+                let config = image.config.and_then(|c| c.volumes).unwrap_or_default();
+                let volumes = config.into_iter().collect();
+                Ok(image.id.map(|id| Image { id: ImageId::trusted(id), fields, volumes }))
             }
             Err(error) if error.is_not_found() => Ok(None),
             // A reference that is none is found nowhere; the pull then says what is wrong with it.

@@ -1,6 +1,6 @@
 //! A caller's connection: calls with their latencies, and what goes wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -268,7 +268,7 @@ impl EngineRead for Client {
         let call = Call::Image { reference: reference.to_owned() };
         match self.read(call, |world, _| world.images.get(reference).cloned()).await {
             Err(error) if error.is_not_found() => Ok(None),
-            other => Ok(other?.map(|id| Image { id, fields: Fields::default() })),
+            other => Ok(other?.map(|id| Image { id, fields: Fields::default(), volumes: BTreeSet::new() })),
         }
     }
 

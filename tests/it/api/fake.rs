@@ -130,7 +130,11 @@ impl EngineRead for Fake {
 
     async fn image(&self, reference: &str) -> Answer<Option<Image>> {
         self.answers()?;
-        Ok(Some(Image { id: ImageId::trusted(format!("sha256:{reference}")), fields: Fields::default() }))
+        Ok(Some(Image {
+            id: ImageId::trusted(format!("sha256:{reference}")),
+            fields: Fields::default(),
+            volumes: BTreeSet::new(),
+        }))
     }
 
     fn fields(&self, _: &ContainerSpec<'_>) -> Answer<Fields> {
@@ -216,6 +220,7 @@ impl EngineWrite for Fake {
             killed: false,
             exit_watched: false,
             networks,
+            anonymous: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -366,7 +366,7 @@ fn nothing_is_stopped_before_everything_that_is_needed_is_there() {
 }
 
 #[test]
-fn a_call_that_is_refused_three_times_fails_the_revision_with_nothing_touched() {
+fn a_call_that_is_refused_again_and_again_fails_the_revision_with_nothing_touched() {
     let mut scene = changed(&two("one", "one"), &two("two", "two"));
     scene.fails("web", 2, "invalid mount config");
     scene.world.pass(60);
@@ -381,7 +381,7 @@ fn a_call_that_is_refused_three_times_fails_the_revision_with_nothing_touched() 
         web waits for the next attempt at 2026-01-01T00:01:35Z (2 so far): invalid mount config
     "#]]
     .assert_eq(&scene.text());
-    scene.fails("web", 3, "invalid mount config");
+    scene.fails("web", 5, "invalid mount config");
     assert!(matches!(scene.decide().standing, Some(Standing::Failed { .. })));
 }
 

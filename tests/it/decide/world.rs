@@ -1,6 +1,6 @@
 //! A world in which steps take effect, and the notes that control keeps while they do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ impl World {
             killed: false,
             exit_watched: false,
             networks: BTreeSet::new(),
+            anonymous: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

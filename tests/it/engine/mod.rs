@@ -27,6 +27,7 @@ mod rollout;
 mod sharing;
 mod shutdown;
 mod update;
+mod volumes;
 mod watching;
 
 /// A service that takes next to nothing: no network, no port.

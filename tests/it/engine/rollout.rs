@@ -4,17 +4,11 @@ use serde_json::json;
 
 use crate::support::{Container, Controller, SOON, World, wait_until};
 
-/// Waits until what is in force counts as healthy: then its file is there.
-fn healthy(world: &World, project: &str) {
-    let file = world.dir().join("state/projects").join(project).join("healthy.json");
-    let revision = |path: &std::path::Path| {
-        let text = std::fs::read_to_string(path).ok()?;
-        Some(serde_json::from_str::<serde_json::Value>(&text).ok()?["project"]["revision"].to_string())
-    };
-    let last = world.dir().join("state/projects").join(project).join("last-good.json");
+/// Waits until what is in force counts as healthy.
+fn healthy(controller: &Controller, project: &str) {
     wait_until(SOON, "the revision counts as healthy", || {
-        let last = std::fs::read_to_string(&last).ok().and_then(|t| serde_json::from_str::<serde_json::Value>(&t).ok());
-        revision(&file).is_some_and(|r| last.is_some_and(|l| l["revision"].to_string() == r))
+        let view = controller.project(project);
+        view["healthy"].is_string() && view["healthy"] == view["revision"]
     });
 }
 
@@ -47,7 +41,7 @@ fn the_second_of_two_services_fails_and_the_first_returns_to_its_old_image_and_e
     world.write(&shop, &two(&format!("{image}, environment: {{GENERATION: one}}"), &image));
     let controller = world.run();
     controller.converged(&shop);
-    healthy(&world, &shop);
+    healthy(&controller, &shop);
     let first = id(&format!("{moved}:1"));
 
     // Another image under the same name: a commit of a container is one.
@@ -163,5 +157,27 @@ fn an_image_that_cannot_be_had_leaves_everything_as_it_is() {
     for container in before {
         let now = world.engine.inspect(&container.id);
         assert_eq!(now["State"]["Running"], true, "{} runs on", container.name);
+    }
+}
+
+#[test]
+fn what_is_remembered_holds_no_secret_in_clear() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    world.write(
+        &shop,
+        "services: {web: {image: IMAGE, network_mode: none, environment: {PASSWORD: hunter2secret}, configs: [cred], \
+         x-evenkeel: {rollout: {monitor: 200ms}}}}\nconfigs: {cred: {content: hunter3secret}}\n",
+    );
+    let controller = world.run();
+    controller.converged(&shop);
+    healthy(&controller, &shop);
+    let folder = world.dir().join("state/projects").join(&shop);
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    assert!(files.iter().any(|f| f.ends_with("healthy")), "{files:?}");
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        let clear = |text: &[u8]| bytes.windows(text.len()).any(|w| w == text);
+        assert!(!clear(b"hunter2secret") && !clear(b"hunter3secret"), "{}", file.display());
     }
 }

@@ -16,6 +16,10 @@ pub(super) fn mounts(spec: &ContainerSpec<'_>, api: Api) -> Result<(Vec<String>,
             None => mounts.push(long(mount, spec, api)?),
         }
     }
+    // What the image wants a volume for.
+    let own = |target: &str| spec.service.mounts.iter().any(|m| m.target == target);
+    let of_image = spec.inherited.iter().filter(|(target, _)| !own(target));
+    binds.extend(of_image.map(|(target, volume)| format!("{volume}:{target}:rw")));
     let secrets = files(&spec.service.secrets, spec.secrets, "/run/secrets/", Some(MountBindOptions::default()));
     let configs = files(&spec.service.configs, spec.configs, "/", None);
     for file in secrets.into_iter().chain(configs) {
@@ -76,7 +80,10 @@ fn long(mount: &service::Mount, spec: &ContainerSpec<'_>, api: Api) -> Result<Mo
             volume_options,
             ..base
         },
-        MountSource::Anonymous => Mount { typ: Some(MountType::VOLUME), volume_options, ..base },
+        MountSource::Anonymous => {
+            let source = spec.inherited.get(&mount.target).cloned();
+            Mount { typ: Some(MountType::VOLUME), source, volume_options, ..base }
+        }
         MountSource::Tmpfs { size, mode, written } => Mount {
             typ: Some(MountType::TMPFS),
             tmpfs_options: (*written || size.is_some() || mode.is_some()).then(|| MountTmpfsOptions {

@@ -167,6 +167,7 @@ impl Scene {
             labels: with,
             networks: make.networks.iter().map(|n| (engine_name(n), endpoint())).collect(),
             volumes: volumes.iter().map(|(key, name)| (*key, name.as_str())).collect(),
+            inherited: BTreeMap::new(),
             configs: &nothing,
             secrets: &nothing,
             peers: &peers,

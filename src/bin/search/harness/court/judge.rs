@@ -96,7 +96,10 @@ impl Court {
         // Whose namespaces it lives in was started again: it has none any more.
         let home = world.simulated(id).and_then(|c| c.made_of.lives_in.clone()).and_then(|home| world.find(&home));
         let homeless = match (home.and_then(|home| world.container(&home)).map(|c| c.state), container.state) {
-            (Some(ContainerState::Running { since: home }), ContainerState::Running { since }) => home > since,
+            (
+                Some(ContainerState::Running { since: home } | ContainerState::Exited { started: home, .. }),
+                ContainerState::Running { since },
+            ) => home > since,
             _ => false,
         };
         if homeless || world.containers().any(|c| twins(c, container)) {
