@@ -122,6 +122,7 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             killed: false,
             exit_watched: false,
             networks,
+            pid: None,
             anonymous: BTreeMap::new(),
             error: None,
             fields: None,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::execute;
 use super::observe::Cache;
+use super::{execute, files};
 use crate::decide::sharing;
 use crate::engine::EngineRead;
 use crate::model::fields::{Difference, Fields};
@@ -22,6 +22,8 @@ struct Compared {
     observed: Arc<Fields>,
     target: Arc<Project>,
     image: Option<Arc<Fields>>,
+    /// Files that the container sees otherwise than the host: looked at each time.
+    files: Vec<Difference>,
     differences: Arc<Vec<Difference>>,
 }
 
@@ -68,7 +70,9 @@ impl Comparisons {
                     && Arc::ptr_eq(&c.target, target)
                     && same(&c.image, &image)
             });
-            if let Some(known) = known {
+            let files =
+                if files::concern(service) { files::differences(target, service, container) } else { Vec::new() };
+            if let Some(known) = known.filter(|known| known.files == files) {
                 container.differences = Some(Arc::clone(&known.differences));
                 continue;
             }
@@ -78,6 +82,7 @@ impl Comparisons {
                 continue;
             };
             let mut differences = desired.differences(observed, image.as_deref());
+            differences.extend(files.iter().cloned());
             let old = before.map(|b| Arc::clone(&b.differences)).unwrap_or_default();
             for difference in &mut differences {
                 let since = old.iter().find(|o| o.path == difference.path).and_then(|o| o.since);
@@ -87,6 +92,7 @@ impl Comparisons {
                 observed: Arc::clone(observed),
                 target: Arc::clone(target),
                 image,
+                files,
                 differences: Arc::new(differences),
             };
             container.differences = Some(Arc::clone(&compared.differences));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::tracked::{LOOKS_APART, Refresh, Tracked};
 use super::watch::Reading;
-use super::{Controller, guard};
+use super::{Controller, files, guard};
 use crate::manifest::{Loaded, Severity as Badness};
 use crate::model::ProjectName;
 use crate::model::event::{EventType, Severity};
@@ -86,6 +86,10 @@ impl Controller {
             self.cache.interest_mut().follow(name, None);
         }
         if same && !confirmed {
+            // A file beside the manifest may have been replaced.
+            if tracked.target.as_ref().is_some_and(|t| t.services.values().any(files::concern)) {
+                self.dirty.insert(name.clone());
+            }
             return look_again;
         }
         self.dirty.insert(name.clone());

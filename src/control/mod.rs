@@ -12,6 +12,7 @@ mod checks;
 mod clock;
 mod compare;
 mod execute;
+mod files;
 mod guard;
 pub mod interest;
 pub mod ledger;

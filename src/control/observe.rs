@@ -512,6 +512,7 @@ mod tests {
             killed: false,
             exit_watched: false,
             networks: BTreeSet::new(),
+            pid: None,
             anonymous: BTreeMap::new(),
             error: None,
             fields: None,

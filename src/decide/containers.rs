@@ -474,6 +474,10 @@ impl Turn<'_, '_> {
         let Some(differing) = self.filled.drift.of(current) else { return };
         self.filled.drift.wait(slot.number, &differing, decision);
         let (service, number, container) = (self.service.name.clone(), slot.number, current.id.clone());
+        if let Some(cause) = differing.restart() {
+            self.stop(slot, current, cause, decision);
+            return;
+        }
         if let Some((changes, cause)) = differing.update() {
             decision.step(Action::UpdateContainer { service, number, container, changes }, cause);
             return;

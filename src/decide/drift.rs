@@ -205,6 +205,17 @@ impl Differing<'_> {
         (!changes.is_empty()).then_some((changes, cause))
     }
 
+    /// Why it is to be stopped and started again, if it is.
+    pub(super) fn restart(&self) -> Option<Cause> {
+        let needs = |d: &fields::Difference| d.repair == Repair::Restart;
+        let cause = || match self.cause(needs) {
+            // A file that is edited over and over is no duel.
+            Cause::FieldsDiffer { fields, container, .. } => Cause::FieldsDiffer { fields, container, by_hand: false },
+            other => other,
+        };
+        self.may.iter().any(|d| needs(d)).then(cause)
+    }
+
     /// A network to be detached from, and why: it is not desired, or its attachment is not as it is to be.
     pub(super) fn detach<'n>(&self, attached: impl Iterator<Item = &'n str>) -> Option<(&'n str, Cause)> {
         for name in attached {

@@ -125,7 +125,7 @@ pub fn forecast(input: &Input<'_>) -> Plan {
 fn disruption(step: &Step) -> &'static str {
     match (&step.action, &step.cause) {
         (Action::StopContainer { .. }, Cause::Replaced) => "recreate",
-        (Action::StopContainer { .. }, Cause::StartedBefore { .. }) => "restart",
+        (Action::StopContainer { .. }, Cause::StartedBefore { .. } | Cause::FieldsDiffer { .. }) => "restart",
         (Action::StopContainer { .. }, _) => "stop",
         _ => "none",
     }
@@ -257,6 +257,7 @@ impl World<'_> {
             killed: false,
             exit_watched: true,
             networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
+            pid: None,
             anonymous: BTreeMap::new(),
             error: None,
             fields: None,

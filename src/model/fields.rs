@@ -40,6 +40,8 @@ pub enum Repair {
     Update,
     /// The container runs on: it is attached to a network or detached from one.
     Attach,
+    /// The container is stopped and started again.
+    Restart,
     /// The container is replaced.
     Recreate,
 }
@@ -50,6 +52,7 @@ impl Repair {
         match self {
             Self::Update => "update",
             Self::Attach => "attach",
+            Self::Restart => "restart",
             Self::Recreate => "recreate",
         }
     }

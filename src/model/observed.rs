@@ -62,6 +62,9 @@ pub struct Container {
     pub exit_watched: bool,
     /// The networks it is attached to: ids, and names as the Engine lists them (a container that never ran has no ids).
     pub networks: BTreeSet<String>,
+    /// Its first process on the host, while it runs.
+    #[serde(default)]
+    pub pid: Option<u32>,
     /// Volumes without a name of their own that it mounts, by the path in the container.
     #[serde(default)]
     pub anonymous: BTreeMap<String, String>,

@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 use crate::control::publish::{Notice, Observer, ServiceView, Snapshot};
+use crate::model::Timestamp;
 use crate::model::event::EventType;
 use crate::model::observed::Health;
 use crate::model::state::{ProjectState, ServiceState};
@@ -160,9 +161,16 @@ impl Metrics {
             }
             #[allow(clippy::cast_precision_loss)]
             self.drift.with_label_values(&[name]).set(project.drift.len() as f64);
-            if let Some(at) = project.last_converged {
+            // While it is converged, that is now.
+            if let Some(at) = if converged { Some(Timestamp::now()) } else { project.last_converged } {
                 #[allow(clippy::cast_precision_loss)]
                 self.last_converged.with_label_values(&[name]).set(at.as_millisecond() as f64 / 1e3);
+            }
+            // What is first seen at 1 is no increase for who counts.
+            self.foreign_actions.with_label_values(&[name]);
+            self.repairs.with_label_values(&[name]);
+            for result in ["completed", "rolled_back"] {
+                self.rollouts.with_label_values(&[name, result]);
             }
             for (service, view) in &project.services {
                 let labels = service_labels(name, service.as_str(), view);

@@ -85,6 +85,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         killed: false,
         exit_watched: false,
         networks,
+        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         anonymous: anonymous.collect(),
         error: state.error.clone().filter(|e| !e.is_empty()),
         fields: Some(Arc::new(fields)),

@@ -2,6 +2,7 @@
 
 mod address;
 mod archive;
+mod auth;
 mod build;
 mod check;
 mod convert;
@@ -218,12 +219,13 @@ impl EngineWrite for DockerEngine {
             options = options.platform(platform);
         }
         let options = options.build();
-        let mut progress = self.docker.create_image(Some(options), None, None);
+        let known = auth::for_image(&full).await;
+        let mut progress = self.docker.create_image(Some(options), None, known.credentials.clone());
         let all = async {
             while let Some(line) = progress.next().await {
-                let line = line.map_err(|e| error(&self.address, e))?;
+                let line = line.map_err(|e| known.explain(error(&self.address, e)))?;
                 if let Some(message) = line.error_detail.and_then(|d| d.message) {
-                    return Err(EngineError::Refused { status: 400, message });
+                    return Err(known.explain(EngineError::Refused { status: 400, message }));
                 }
             }
             Ok(())

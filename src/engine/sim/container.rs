@@ -69,6 +69,7 @@ impl Simulated {
             killed: false,
             exit_watched: false,
             networks: made_of.networks.iter().cloned().collect(),
+            pid: None,
             anonymous: BTreeMap::new(),
             error: None,
             fields: made_of.fields.clone(),

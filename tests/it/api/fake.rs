@@ -220,6 +220,7 @@ impl EngineWrite for Fake {
             killed: false,
             exit_watched: false,
             networks,
+            pid: None,
             anonymous: BTreeMap::new(),
             error: None,
             fields: None,

@@ -62,6 +62,7 @@ impl World {
             killed: false,
             exit_watched: false,
             networks: BTreeSet::new(),
+            pid: None,
             anonymous: BTreeMap::new(),
             error: None,
             fields: None,

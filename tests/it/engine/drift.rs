@@ -283,3 +283,39 @@ fn a_changed_content_of_an_inline_config_reaches_the_container() {
     assert!(world.engine.archive(&world.engine.containers(&shop)[0].id, "/page").contains("the second one"));
     world.expect_nothing_to_do();
 }
+
+#[test]
+fn a_file_that_was_replaced_behind_a_container_restarts_it_and_nothing_else() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let file = world.manifests().join("site.conf");
+    std::fs::write(&file, "one").unwrap();
+    let source = file.display();
+    world.write(
+        &shop,
+        &format!(
+            "services:\n  web: {{image: IMAGE, network_mode: none, volumes: ['{source}:/etc/site.conf:ro'], configs: [site]}}\n  \
+             api: {{image: IMAGE, network_mode: none}}\nconfigs: {{site: {{file: '{source}'}}}}\n"
+        ),
+    );
+    let controller = world.run();
+    controller.converged(&shop);
+    let ids = || world.engine.containers(&shop).into_iter().map(|c| c.id).collect::<Vec<_>>();
+    let before = ids();
+    let starts = |ids: &[String]| ids.iter().map(|id| world.engine.started(id)).collect::<Vec<_>>();
+    let started = starts(&before);
+
+    // In place: the container sees it already.
+    std::fs::write(&file, "two").unwrap();
+    world.expect_nothing_to_do();
+    // As editors and git do.
+    let beside = world.manifests().join("site.conf.new");
+    std::fs::write(&beside, "three").unwrap();
+    std::fs::rename(&beside, &file).unwrap();
+    wait_until(SOON, "the service is started again", || starts(&before)[1] != started[1]);
+    controller.converged(&shop);
+    assert_eq!(ids(), before);
+    assert_eq!(starts(&before)[0], started[0], "the other one is left alone");
+    assert!(world.engine.archive(&before[1], "/etc/site.conf").contains("three"));
+    world.expect_nothing_to_do();
+}

@@ -1,5 +1,6 @@
 //! The real program against a real Docker Engine, over temporary manifests.
 
+mod alerts;
 mod apply;
 mod attributes;
 mod backoff;
@@ -21,6 +22,7 @@ mod operations;
 mod outage;
 mod pull;
 mod readiness;
+mod registry;
 mod removal;
 mod restart_policy;
 mod rollout;

@@ -32,6 +32,11 @@ pub fn image(engine: &Engine) -> &'static str {
     })
 }
 
+/// What the image holds, as a layer of a registry.
+pub fn demo_layer() -> Vec<u8> {
+    archive(&std::fs::read(env!("CARGO_BIN_EXE_demo-service")).expect("the demo service's program"))
+}
+
 /// Whether an ELF program asks for a dynamic loader: a PT_INTERP among its program headers.
 fn has_interpreter(program: &[u8]) -> bool {
     let number = |at: usize, length: usize| {

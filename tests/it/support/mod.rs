@@ -5,6 +5,7 @@ mod controller;
 mod engine;
 mod image;
 mod metrics;
+mod registry;
 mod world;
 
 #[path = "../../../benches/support/http.rs"]
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 pub use controller::Controller;
 pub use engine::{Container, Engine};
 pub use proxy::{Call, Fault, Proxy};
+pub use registry::Registry;
 pub use world::{Verb, World, evenkeel};
 
 /// For whatever takes a few seconds at most, on a machine that is busy with other tests.

@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{DockerEngine, error};
+use super::{DockerEngine, auth, error};
 use crate::engine::{BuildSpec, EngineError};
 use crate::model::service::Build;
 use context::Context;
@@ -114,7 +114,8 @@ async fn send(
         request
     });
     let body = bollard::body_try_stream(context.map(|piece| piece.map(Into::into)));
-    let mut output = docker.build_image(BuildImageOptionsBuilder::new().build(), None, Some(body));
+    let credentials = Some(auth::all().await).filter(|all| !all.is_empty());
+    let mut output = docker.build_image(BuildImageOptionsBuilder::new().build(), credentials, Some(body));
     let mut last = Last::default();
     while let Some(info) = output.next().await {
         let info = info.map_err(|e| last.explain(error(&engine.address, e)))?;
