@@ -1,6 +1,8 @@
 //! How far the controller is from what the Engine itself costs. `benches/README.md` says what is measured and how to
 //! read it.
 
+#[path = "support/changes.rs"]
+mod changes;
 #[path = "support/http.rs"]
 mod http;
 #[path = "support/proxy.rs"]
@@ -98,6 +100,10 @@ enum Part {
     Save,
     /// What is used while there is nothing to do.
     Idle,
+    /// A chain of services that wait for each other to be healthy.
+    Healthy,
+    /// One of many services changes.
+    Change,
     All,
 }
 
@@ -218,6 +224,12 @@ impl Bench {
         if !self.args.without_evenkeel {
             if wanted(Part::Save) {
                 keep(self.save()?)?;
+            }
+            if wanted(Part::Healthy) {
+                keep(self.healthy()?)?;
+            }
+            if wanted(Part::Change) {
+                keep(self.change()?)?;
             }
             if wanted(Part::Idle) {
                 keep(self.idle()?)?;

@@ -13,6 +13,7 @@
 //! | [`engine`] | the traits of a container engine; the Docker Engine and a simulated one behind them |
 //! | [`control`] | the loop: observe, decide, carry out, remember |
 //! | [`rehearsal`] | the same loop over the simulated engine, in virtual time |
+//! | [`export`] | containers back into a Compose file |
 //! | [`api`] | the read-only HTTP API |
 //! | [`telemetry`] | metrics and logs |
 //! | [`cli`] | the verbs, rendered for people and for machines |
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod control;
 pub mod decide;
 pub mod engine;
+pub mod export;
 pub mod manifest;
 pub mod model;
 pub mod rehearsal;

@@ -30,6 +30,7 @@ mod console;
 mod context;
 mod down;
 mod drift;
+mod export;
 mod plan;
 mod progress;
 mod rehearse;
@@ -99,6 +100,8 @@ enum Verb {
     Status(status::Arguments),
     /// Show what of what runs is not as the manifests say, field by field
     Drift(drift::Arguments),
+    /// Print what runs as a Compose file, whoever started it
+    Export(export::Arguments),
     /// Print the JSON Schema of a document, for editors and programs
     Schema(schema::Arguments),
     /// Leave a project or service alone until it is resumed
@@ -146,6 +149,7 @@ fn start(arguments: Arguments) -> Ended {
             Verb::Down(arguments) => down::down(&context, &arguments).await,
             Verb::Status(arguments) => status::status(&context, &arguments).await,
             Verb::Drift(arguments) => drift::drift(&context, &arguments).await,
+            Verb::Export(arguments) => export::export(&context, &arguments).await,
             Verb::Schema(arguments) => schema::schema(&arguments),
             Verb::Suspend(id) => ask::suspend(&context, &id).await,
             Verb::Resume(id) => ask::resume(&context, &id).await,

@@ -13,6 +13,7 @@ mod converge;
 mod crash;
 mod dependencies;
 mod drift;
+mod export;
 mod faults;
 mod guard;
 mod instances;
