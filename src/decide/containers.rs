@@ -320,6 +320,11 @@ impl Turn<'_, '_> {
     /// Whether a container that ended while another one is there beside it is started again, rather than removed.
     fn may_go_on(&self, slot: &Slot<'_>, current: &Container) -> bool {
         let subject = Subject::Replica(self.service.name.clone(), slot.number);
+        // What was replaced for a field of it is not taken up again, or two would take turns for ever.
+        let slots = self.input.ledger.slots.get(&subject);
+        if slots.is_some_and(|s| s.repairs.values().any(|repairs| repairs.container == current.id)) {
+            return false;
+        }
         let fine = recovery::stopped_by_us(self.input, &subject, current) || !rollout::its_own_end(current);
         fine && self.adrift(current) == Some(false) && !self.filled.drift.differs_once_started(current)
     }

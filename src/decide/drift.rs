@@ -162,9 +162,11 @@ impl<'a> Drifting<'a> {
             && self.input.ledger.prepared.contains(&container.id)
             && !self.hash_differs(container)
         {
-            // What can be changed in place somebody may have changed by now.
-            let concerns = |d: &&fields::Difference| {
-                !fields::is_updated(&d.path) && d.repair == Repair::Recreate && !fields::within(&d.path, "mac_address")
+            // What can be changed in place somebody may have changed by now; but nobody can unset a limit, so one that is not
+            // there is one that the kernel does not know.
+            let concerns = |d: &&fields::Difference| match fields::is_updated(&d.path) {
+                true => d.observed.is_none() && !matches!(d.path.as_str(), "restart" | "pids_limit"),
+                false => d.repair == Repair::Recreate && !fields::within(&d.path, "mac_address"),
             };
             let unheld: BTreeMap<_, _> =
                 differences.iter().filter(concerns).map(|d| (d.path.clone(), d.observed.clone())).collect();

@@ -93,7 +93,7 @@ impl<'a> Rollout<'a> {
         let goes_on = self.action(service) == FailureAction::Continue;
         let busy = |other: &&Slot<'_>| match other.current {
             Some(_) if !other.stale.is_empty() => true,
-            Some(_) => !readiness::came_up(&other.phase) && !(goes_on && self.trouble(filled, other).is_some()),
+            Some(_) => !(readiness::came_up(&other.phase) || goes_on && self.trouble(filled, other).is_some()),
             None => begun(other),
         };
         if others().filter(busy).count() >= parallelism {

@@ -130,7 +130,10 @@ fn one(scope: &Scope<'_>, known: &Known, attached: &BTreeSet<&str>, path: &str, 
             true
         }
         _ if LISTS.contains(&path) => {
-            made.put(attribute, list(value));
+            // An empty one says something only where an image says something else.
+            if value != "[]" || fields::from_image(path) {
+                made.put(attribute, list(value));
+            }
             true
         }
         _ if MAPS.contains(&attribute) => {
@@ -153,13 +156,16 @@ fn one(scope: &Scope<'_>, known: &Known, attached: &BTreeSet<&str>, path: &str, 
             }
             true
         }
-        "hostname" if known.container.id.as_str().starts_with(value) => true,
+        "hostname" if is_short_id(value) => true,
         "hostname" => {
             made.put("hostname", text(value));
             true
         }
         "shm_size" if value != "67108864" => {
             made.put("shm_size", text(value));
+            true
+        }
+        "expose" if known.container.fields.as_deref().is_some_and(|f| f.get(&format!("ports.{rest}")).is_some()) => {
             true
         }
         "expose" => {
@@ -248,6 +254,11 @@ fn network(scope: &Scope<'_>, path: &str, value: &str, made: &mut Made) -> bool 
 fn of_service(scope: &Scope<'_>, mode: &str) -> String {
     let owner = mode.strip_prefix("container:").and_then(|id| scope.owners.get(id));
     owner.map_or_else(|| mode.to_owned(), |service| format!("service:{service}"))
+}
+
+/// The Engine's own name for a host: the beginning of an id, its own or that of whose namespace it lives in.
+fn is_short_id(hostname: &str) -> bool {
+    hostname.len() == 12 && hostname.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// In a Compose file a dollar sign begins a variable.

@@ -75,8 +75,10 @@ const UPDATED: [&str; 12] = [
 ];
 
 /// Attributes that count only where the manifest says something: the Engine, or the daemon's own settings, fill them in.
-const SILENT: [&str; 9] = [
+const SILENT: [&str; 10] = [
     "cgroup",
+    // Of whose namespace it lives in.
+    "domainname",
     "hostname",
     "isolation",
     "logging",

@@ -181,8 +181,12 @@ pub(in crate::engine) fn desired(spec: &ContainerSpec<'_>, api: spec::Api) -> Re
             fields.set(format!("networks.{}", if name == "default" { "bridge" } else { &name }), ATTACHED);
         }
     }
-    for (name, endpoint) in &spec.networks {
-        fields.extend(&attached(name, endpoint, api)?);
+    for (place, (name, endpoint)) in spec.networks.iter().enumerate() {
+        fields.extend(&attached(name, endpoint, spec.service.hostname.as_deref(), api)?);
+        if place > 0 && api < (1, 44) {
+            // Such an Engine takes one address, for the first network.
+            fields.unset(&format!("mac_address.{name}"));
+        }
     }
     if let (Some((name, _)), Some(mac)) = (spec.networks.first(), &spec.service.mac_address) {
         fields.set(format!("mac_address.{name}"), mac.to_lowercase());
@@ -194,11 +198,16 @@ pub(in crate::engine) fn desired(spec: &ContainerSpec<'_>, api: spec::Api) -> Re
 pub(in crate::engine) fn attached(
     network: &str,
     endpoint: &EndpointSpec<'_>,
+    hostname: Option<&str>,
     api: spec::Api,
 ) -> Result<Fields, EngineError> {
     let mut fields = Fields::default();
     let settings = serde_json::to_value(spec::endpoint(endpoint, api)?).unwrap_or_default();
-    attachment(&mut fields, network, &settings, None);
+    attachment(&mut fields, network, &settings, [None, hostname]);
+    if api < (1, 48) {
+        // Dropped in silence.
+        fields.unset(&format!("networks.{network}.gw_priority"));
+    }
     Ok(fields)
 }
 
@@ -215,11 +224,12 @@ pub(super) fn observed(answer: &ContainerInspectResponse) -> Fields {
     let content = config["Labels"][labels::CONTENT].as_str().unwrap_or_default();
     let content: BTreeMap<String, String> = serde_json::from_str(content).unwrap_or_default();
     content.into_iter().for_each(|(path, hash)| fields.set(format!("content.{path}"), hash));
-    let id = answer.id.as_deref().unwrap_or_default();
+    let id = answer.id.as_deref().and_then(|id| id.get(..12));
+    let hostname = config["Hostname"].as_str().filter(|h| !h.is_empty());
     let networks = answer.network_settings.as_ref().and_then(|n| n.networks.as_ref());
     for (name, endpoint) in networks.into_iter().flatten() {
         let settings = serde_json::to_value(endpoint).unwrap_or_default();
-        attachment(&mut fields, name, &settings, Some(id));
+        attachment(&mut fields, name, &settings, [id, hostname]);
     }
     fields
 }
@@ -286,7 +296,9 @@ fn one(fields: &mut Fields, path: &str, kind: Kind, value: &Value) {
         }
         Kind::Keys => {
             let keys = value.as_object().into_iter().flat_map(Map::keys).map(String::as_str).chain(texts());
-            keys.for_each(|key| fields.set(format!("{}.{key}", path()), "exposed"));
+            // Of ports, of which those of TCP may go without saying so.
+            let full = |key: &str| if key.contains('/') { key.to_owned() } else { format!("{key}/tcp") };
+            keys.for_each(|key| fields.set(format!("{}.{}", path(), full(key)), "exposed"));
         }
         Kind::Whole => {
             let pruned = prune(value);
@@ -433,14 +445,14 @@ fn host(fields: &mut Fields, host: &Value) {
     }
 }
 
-/// `container`: its id, the first twelve characters of which old Engines add to the aliases.
-fn attachment(fields: &mut Fields, network: &str, settings: &Value, container: Option<&str>) {
+/// `added`: names that Engines add to the aliases by themselves, the first twelve characters of the container's id and its
+/// host name.
+fn attachment(fields: &mut Fields, network: &str, settings: &Value, added: [Option<&str>; 2]) {
     let at = |part: &str| format!("networks.{network}.{part}");
     fields.set(format!("networks.{network}"), ATTACHED);
     let aliases = settings["Aliases"].as_array().into_iter().flatten().filter_map(Value::as_str);
     // `db` may be how an id begins, too.
-    let added = container.and_then(|id| id.get(..12));
-    let aliases: BTreeSet<&str> = aliases.filter(|alias| Some(*alias) != added).collect();
+    let aliases: BTreeSet<&str> = aliases.filter(|alias| !added.contains(&Some(*alias))).collect();
     if !aliases.is_empty() {
         fields.set(at("aliases"), serde_json::to_string(&aliases).unwrap_or_default());
     }
@@ -464,7 +476,7 @@ mod tests {
         let id = "dbb886fc9d31740e81159fd13558d9657dd869aef3";
         let mut fields = Fields::default();
         let settings = serde_json::json!({"Aliases": ["shop-db-1", "db", "dbb886fc9d31"]});
-        attachment(&mut fields, "shop_default", &settings, Some(id));
+        attachment(&mut fields, "shop_default", &settings, [id.get(..12), None]);
         assert_eq!(fields.get("networks.shop_default.aliases"), Some("[\"db\",\"shop-db-1\"]"));
     }
 }

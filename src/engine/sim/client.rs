@@ -336,7 +336,7 @@ impl EngineWrite for Client {
     ) -> Result<(), EngineError> {
         let (to, id) = (network.clone(), container.clone());
         let (api, name) = self.with(|world| (world.api, world.networks.get(network).map(|n| n.name.clone())));
-        let more = name.and_then(|name| docker::fields::attached(&name, endpoint, api).ok()).unwrap_or_default();
+        let more = name.and_then(|name| docker::fields::attached(&name, endpoint, None, api).ok()).unwrap_or_default();
         let call = Call::Connect { network: network.clone(), id: container.clone() };
         let connect = move |world: &mut World| {
             world.connect(&to, &id)?;

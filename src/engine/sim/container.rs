@@ -35,7 +35,7 @@ pub struct Simulated {
     /// The networks that it was attached to, by the name or id that it asks for.
     pub(super) bound: BTreeMap<String, NetworkId>,
     /// When its process began.
-    pub(super) started: Timestamp,
+    pub started: Timestamp,
     /// The last wait before a restart.
     pub(super) restart_delay: Duration,
     /// How it ended last: code, and whether for want of memory.

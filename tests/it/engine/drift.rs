@@ -319,3 +319,28 @@ fn a_file_that_was_replaced_behind_a_container_restarts_it_and_nothing_else() {
     assert!(world.engine.archive(&before[1], "/etc/site.conf").contains("three"));
     world.expect_nothing_to_do();
 }
+
+#[test]
+fn what_the_engine_adds_or_drops_by_itself_is_no_drift() {
+    let Some(world) = World::new() else { return };
+    let files = [
+        "services: {a: {image: IMAGE, hostname: plainhost}}\n",
+        "services: {a: {image: IMAGE, hostname: other, networks: {default: {aliases: [other]}}}}\n",
+        "services: {a: {image: IMAGE, networks: {n: {}, o: {mac_address: '02:42:0a:4d:03:0f'}}}}\nnetworks: {n: {}, o: {}}\n",
+        "services:\n  b: {image: IMAGE, domainname: foo.bar}\n  a: {image: IMAGE, network_mode: 'service:b', environment: {PORT: \
+         '9001'}}\n",
+        "services: {a: {image: IMAGE, networks: {n: {gw_priority: 1}}}}\nnetworks: {n: {}}\n",
+        "services: {a: {image: IMAGE, network_mode: none, blkio_config: {weight: 300}}}\n",
+        "services: {a: {image: IMAGE, expose: ['80', '81/udp']}}\n",
+    ];
+    let projects: Vec<String> = (0..files.len()).map(|n| world.project(&format!("quiet{n}"))).collect();
+    for (project, file) in projects.iter().zip(files) {
+        world.write(project, file);
+    }
+    let controller = world.run();
+    for (project, file) in projects.iter().zip(files) {
+        wait_until(SOON, &format!("converged: {file}"), || controller.project(project)["state"] == "converged");
+        assert_eq!(controller.project(project)["drift"], json!([]), "{file}");
+    }
+    world.expect_nothing_to_do();
+}

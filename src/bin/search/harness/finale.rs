@@ -176,7 +176,7 @@ impl Normal {
         let held = |p: &String, s: &String| {
             let free = loose.services.contains(&(p.clone(), s.clone()));
             // Services of an earlier revision may be there in place of those of the last one.
-            !free && !(loose.failed.contains(p) && loose.services.iter().any(|(of, _)| of == p))
+            !(free || loose.failed.contains(p) && loose.services.iter().any(|(of, _)| of == p))
         };
         for key in keys.into_iter().filter(|(p, s, _)| held(p, s)) {
             let (a, b) = (self.containers.get(key), without_faults.containers.get(key));

@@ -95,11 +95,9 @@ impl Court {
         let Some(container) = world.container(id) else { return };
         // Whose namespaces it lives in was started again: it has none any more.
         let home = world.simulated(id).and_then(|c| c.made_of.lives_in.clone()).and_then(|home| world.find(&home));
-        let homeless = match (home.and_then(|home| world.container(&home)).map(|c| c.state), container.state) {
-            (
-                Some(ContainerState::Running { since: home } | ContainerState::Exited { started: home, .. }),
-                ContainerState::Running { since },
-            ) => home > since,
+        let begun = home.and_then(|home| world.simulated(home)).map(|home| home.started);
+        let homeless = match container.state {
+            ContainerState::Running { since } => begun.is_some_and(|begun| begun > since),
             _ => false,
         };
         if homeless || world.containers().any(|c| twins(c, container)) {
