@@ -181,6 +181,20 @@ fn program(path: Option<PathBuf>, what: &str) -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("{what} is not at {}", path.display()))
 }
 
+/// The times of each side, and how they compare with the floor's, round by round.
+fn over_the_floor(section: &mut Section, sides: &[Side], times: &HashMap<Side, Samples>) {
+    for side in sides {
+        section.row(side.name(), "s", &times[side]);
+    }
+    for side in sides.iter().filter(|side| **side != Side::Floor) {
+        let ratio = times[side].over(&times[&Side::Floor]);
+        section.row(&format!("{} / floor", side.name()), "", &ratio);
+        if *side == Side::Evenkeel {
+            section.target("evenkeel / floor, median of the rounds", ratio.median(), "<=", 1.10, "");
+        }
+    }
+}
+
 impl Bench {
     fn all(&self) -> Result<bool> {
         let wanted = |part| self.args.parts.contains(&part) || self.args.parts.contains(&Part::All);
@@ -271,16 +285,7 @@ impl Bench {
                 }
             }
         }
-        for side in &sides {
-            section.row(side.name(), "s", &times[side]);
-        }
-        for side in sides.iter().filter(|side| **side != Side::Floor) {
-            let ratio = times[side].over(&times[&Side::Floor]);
-            section.row(&format!("{} / floor", side.name()), "", &ratio);
-            if *side == Side::Evenkeel {
-                section.target("evenkeel / floor, median of the rounds", ratio.median(), "<=", 1.10, "");
-            }
-        }
+        over_the_floor(&mut section, &sides, &times);
 
         // Which calls it takes: a run of its own, because the proxy costs time.
         for side in sides {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::report::{Samples, Section};
 use super::stage::{Project, unix_url};
-use super::{Bench, LIMIT, Side};
+use super::{Bench, LIMIT, Side, over_the_floor};
 
 /// Services in a chain of health checks.
 const LINKS: usize = 10;
@@ -83,16 +83,7 @@ impl Bench {
                 }
             }
         }
-        for side in &sides {
-            section.row(side.name(), "s", &times[side]);
-        }
-        for side in sides.iter().filter(|side| **side != Side::Floor) {
-            let ratio = times[side].over(&times[&Side::Floor]);
-            section.row(&format!("{} / floor", side.name()), "", &ratio);
-            if *side == Side::Evenkeel {
-                section.target("evenkeel / floor, median of the rounds", ratio.median(), "<=", 1.10, "");
-            }
-        }
+        over_the_floor(&mut section, &sides, &times);
         section.note("ids_unchanged", json!(ids));
         for project in projects {
             project.finish()?;

@@ -158,7 +158,7 @@ mod tests {
     fn a_volume_that_is_gone_is_no_projects_any_more() {
         let mut places = Places::default();
         let shop = ProjectName::trusted("shop");
-        let volume = Volume { name: "data".to_owned(), project: Some(shop.clone()) };
+        let volume = Volume { name: "data".to_owned(), project: Some(shop.clone()), key: None };
         assert_eq!(places.set_volumes(std::slice::from_ref(&volume)), std::slice::from_ref(&volume));
         assert_eq!(places.volumes_of(&shop, None).len(), 1);
         assert_eq!(places.remove_volume("data"), Some(volume));

@@ -169,7 +169,8 @@ impl Tracked {
             } else {
                 let services = project.services.values().map(|s| format!("{} {}", s.name, s.replicas));
                 let networks = project.networks.keys().map(|n| format!("network {n}"));
-                self.names.at(services.chain(networks).collect(), at, busy)
+                let volumes = project.volumes.keys().map(|n| format!("volume {n}"));
+                self.names.at(services.chain(networks).chain(volumes).collect(), at, busy)
             };
         }
         confirmed

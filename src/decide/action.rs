@@ -52,7 +52,7 @@ pub enum Action {
         /// The Engine's name for it.
         name: String,
     },
-    /// Remove a volume; only after `down --volumes`.
+    /// Remove a volume; only after `down --volumes`, or where the manifest says `prune: {volumes: true}`.
     RemoveVolume {
         /// Which.
         name: String,

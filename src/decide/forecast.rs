@@ -158,9 +158,11 @@ impl World<'_> {
             Action::RemoveNetwork { id, .. } => {
                 self.observed.networks.remove(id);
             }
-            Action::CreateVolume { name, .. } => {
+            Action::CreateVolume { key, name } => {
                 let project = self.project.map(|p| p.name.clone());
-                self.observed.volumes.insert(name.clone(), Volume { name: name.clone(), project });
+                self.observed
+                    .volumes
+                    .insert(name.clone(), Volume { name: name.clone(), project, key: Some(key.clone()) });
             }
             Action::RemoveVolume { name } => {
                 self.observed.volumes.remove(name);

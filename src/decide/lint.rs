@@ -40,8 +40,9 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
                 _ => {}
             }
         }
-        if matches!(step.action, Action::RemoveVolume { .. }) && !input.ledger.down.as_ref().is_some_and(|d| d.volumes)
-        {
+        let prunes = matches!(input.target, Target::Declared(project) if project.extension.prune_volumes);
+        let told = prunes || input.ledger.down.as_ref().is_some_and(|d| d.volumes);
+        if matches!(step.action, Action::RemoveVolume { .. }) && !told {
             complain("removes a volume that nobody asked to be removed");
         }
         if let Action::RemoveNetwork { id, .. } = &step.action

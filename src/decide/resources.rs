@@ -34,6 +34,7 @@ impl Places {
 pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Places {
     let networks = networks(input, project, slots, decision);
     let volumes = volumes(input, project, decision);
+    prune_volumes(input, project, decision);
     let images = images::decide(input, project, slots, decision);
     Places { networks, volumes, images }
 }
@@ -109,4 +110,28 @@ fn volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) -> BTr
         }
     }
     there
+}
+
+/// Removes volumes of the project that its manifest has no more: only where it says so in words, and no container of it
+/// mounts them.
+fn prune_volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) {
+    if !project.extension.prune_volumes {
+        return;
+    }
+    let named = |name: &str| project.volumes.values().any(|v| v.name == name);
+    let mounts = |name: &str| {
+        let mounted = |(path, value): (&str, &str)| path.starts_with("volumes.") && value.split(' ').any(|w| w == name);
+        let fields = input.observed.containers.values().map(|c| c.fields.as_deref());
+        // What a container mounts that nobody can tell of may be it.
+        fields.into_iter().any(|fields| fields.is_none_or(|fields| fields.iter().any(mounted)))
+    };
+    let ours = input.observed.volumes.values().filter(|v| v.project.as_ref() == Some(input.project));
+    for volume in ours.filter(|v| !named(&v.name) && v.key.is_some()) {
+        if !input.absences_confirmed {
+            decision.wait(None, WaitingOn::SecondLook);
+        } else if !mounts(&volume.name) {
+            let action = Action::RemoveVolume { name: volume.name.clone() };
+            attempt(input, decision, action, Cause::Orphan, &volume.name);
+        }
+    }
 }

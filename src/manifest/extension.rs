@@ -11,13 +11,13 @@ use crate::model::service::{Rollout, ServiceExtension, Supervise};
 
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
-const PRUNE: [&str; 1] = ["orphans"];
+const PRUNE: [&str; 2] = ["orphans", "volumes"];
 const SERVICE: [&str; 6] = ["type", "critical", "suspend", "drift", "supervise", "rollout"];
 const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
 
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
 const PROJECT_LATER: [&str; 0] = [];
-const PRUNE_LATER: [&str; 1] = ["volumes"];
+const PRUNE_LATER: [&str; 0] = [];
 const SERVICE_LATER: [&str; 3] = ["health", "recovery", "throttle"];
 
 /// Reads the top-level `x-evenkeel`.
@@ -46,6 +46,8 @@ pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
                 for (key, value) in keys(Some(value), &PRUNE, &PRUNE_LATER, report) {
                     if key == "orphans" {
                         extension.prune_orphans = Some(truth(value, "x-evenkeel.prune.orphans", report));
+                    } else {
+                        extension.prune_volumes = truth(value, "x-evenkeel.prune.volumes", report);
                     }
                 }
             }

@@ -192,6 +192,8 @@ pub struct Volume {
     pub name: String,
     /// From the label.
     pub project: Option<ProjectName>,
+    /// From the label.
+    pub key: Option<String>,
 }
 
 /// What the negotiated API of this Engine can do.

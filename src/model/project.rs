@@ -152,6 +152,9 @@ pub struct ProjectExtension {
     pub drift: DriftMode,
     /// Whether containers of services that the manifest no longer has are removed. Default: yes.
     pub prune_orphans: Option<bool>,
+    /// Whether volumes that the manifest no longer has are removed with all that is in them. Default: no.
+    #[serde(default)]
+    pub prune_volumes: bool,
 }
 
 /// `drift`: what is done about a field that somebody changed.

@@ -37,7 +37,11 @@ pub(super) fn network(network: bollard::models::Network) -> Option<Network> {
 }
 
 pub(super) fn volume(mut volume: bollard::models::Volume) -> Volume {
-    Volume { name: volume.name, project: volume.labels.remove(labels::PROJECT).map(ProjectName::trusted) }
+    Volume {
+        name: volume.name,
+        project: volume.labels.remove(labels::PROJECT).map(ProjectName::trusted),
+        key: volume.labels.remove(labels::VOLUME),
+    }
 }
 
 pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {

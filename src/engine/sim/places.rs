@@ -60,7 +60,7 @@ impl World {
         if self.is_newer() && self.volumes.contains_key(name) {
             return;
         }
-        self.volumes.entry(name.to_owned()).or_insert_with(|| Volume { name: name.to_owned(), project });
+        self.volumes.entry(name.to_owned()).or_insert_with(|| Volume { name: name.to_owned(), project, key: None });
         self.emit(EventKind::Volume { name: name.to_owned(), destroyed: false });
     }
 

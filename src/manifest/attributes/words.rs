@@ -169,10 +169,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
         "prune",
         &[
             ("orphans", "Containers of services that are gone from the file are removed."),
-            (
-                "volumes",
-                "Volumes that are gone from the file are removed. Not acted on by this version: it gives a warning.",
-            ),
+            ("volumes", "true: volumes that are gone from the file are removed with all that is in them."),
         ],
     ),
     (

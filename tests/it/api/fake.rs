@@ -168,7 +168,7 @@ impl EngineWrite for Fake {
         self.answers()?;
         let name = volume.volume.name.clone();
         let project = volume.labels.get(labels::PROJECT).map(|p| ProjectName::trusted(p.as_str()));
-        self.state.lock().unwrap().volumes.insert(name.clone(), Volume { name, project });
+        self.state.lock().unwrap().volumes.insert(name.clone(), Volume { name, project, key: None });
         Ok(())
     }
 

@@ -107,7 +107,7 @@ impl World {
     }
 
     pub fn put_volume(&mut self, name: &str, project: Option<&Project>) {
-        let volume = Volume { name: name.to_owned(), project: project.map(|p| p.name.clone()) };
+        let volume = Volume { name: name.to_owned(), project: project.map(|p| p.name.clone()), key: None };
         self.observed.volumes.insert(name.to_owned(), volume);
     }
 
