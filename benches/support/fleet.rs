@@ -87,11 +87,19 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
     for (key, network) in &project.networks {
         let id = NetworkId::trusted(format!("{key:0>64}"));
         let (name, owner) = (network.name.clone(), Some(project.name.clone()));
-        let seen = observed::Network { id: id.clone(), name, created: now, project: owner, key: Some(key.clone()) };
+        let seen = observed::Network {
+            id: id.clone(),
+            name,
+            created: now,
+            project: owner,
+            key: Some(key.clone()),
+            made: None,
+        };
         observed.networks.insert(id, seen);
     }
     for volume in project.volumes.values() {
-        let seen = observed::Volume { name: volume.name.clone(), project: Some(project.name.clone()) };
+        let seen =
+            observed::Volume { name: volume.name.clone(), project: Some(project.name.clone()), key: None, made: None };
         observed.volumes.insert(volume.name.clone(), seen);
     }
     for (n, service) in project.services.values().enumerate() {

@@ -26,10 +26,15 @@ pub(super) async fn drift(context: &Context, arguments: &Arguments) -> Ended {
     for project in list(&status, "projects") {
         let name = text(project, "name");
         // What was asked for is what is left of the services.
-        let wanted = |drift: &&Value| project["services"].get(text(drift, "service")).is_some();
+        let wanted = |drift: &&Value| match drift.get("service") {
+            Some(service) => project["services"].get(service.as_str().unwrap_or_default()).is_some(),
+            None => true,
+        };
         for drift in list(project, "drift").iter().filter(wanted) {
             let mut drift = drift.clone();
-            drift["service_id"] = format!("{name}.{}", text(&drift, "service")).into();
+            if drift.get("service").is_some() {
+                drift["service_id"] = format!("{name}.{}", text(&drift, "service")).into();
+            }
             drift["project"] = name.into();
             all.push(drift);
         }
@@ -53,7 +58,10 @@ fn print(all: &[Value]) {
         let or_none = |key: &str| drift[key].as_str().unwrap_or("(not set)").to_owned();
         let by = if drift["by_hand"] == json!(true) { "hand" } else { "manifest" };
         table.add_row([
-            format!("{}/{}", text(drift, "service_id"), drift["number"]),
+            match drift.get("service_id") {
+                Some(_) => format!("{}/{}", text(drift, "service_id"), drift["number"]),
+                None => text(drift, "project").to_owned(),
+            },
             or_none("path"),
             or_none("desired"),
             or_none("observed"),

@@ -132,6 +132,7 @@ mod tests {
 
     fn network(id: &str, name: &str, project: Option<&str>) -> Network {
         Network {
+            made: None,
             id: NetworkId::trusted(id),
             name: name.to_owned(),
             created: Timestamp::UNIX_EPOCH,
@@ -158,7 +159,7 @@ mod tests {
     fn a_volume_that_is_gone_is_no_projects_any_more() {
         let mut places = Places::default();
         let shop = ProjectName::trusted("shop");
-        let volume = Volume { name: "data".to_owned(), project: Some(shop.clone()), key: None };
+        let volume = Volume { name: "data".to_owned(), project: Some(shop.clone()), key: None, made: None };
         assert_eq!(places.set_volumes(std::slice::from_ref(&volume)), std::slice::from_ref(&volume));
         assert_eq!(places.volumes_of(&shop, None).len(), 1);
         assert_eq!(places.remove_volume("data"), Some(volume));

@@ -66,7 +66,9 @@ pub fn drift_json(project: &ProjectName, drift: &[Drift]) -> Vec<Value> {
     let one = |drift: &Drift| {
         let mut value = serde_json::to_value(drift).unwrap_or_default();
         value["project"] = project.as_str().into();
-        value["service_id"] = format!("{project}.{}", drift.service).into();
+        if let Some(service) = &drift.service {
+            value["service_id"] = format!("{project}.{service}").into();
+        }
         value
     };
     drift.iter().map(one).collect()

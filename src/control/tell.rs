@@ -63,14 +63,14 @@ impl Controller {
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
         for drift in after.drift.iter().filter(|d| d.by_hand && !by_hand(before, d)) {
             let (is, desired) = (value(&drift.observed), value(&drift.desired));
-            let message = format!("{} of {}/{} is {is} instead of {desired}", drift.path, drift.service, drift.number);
-            self.event(EventType::DriftDetected, Severity::Warning, Some(name), Some(&drift.service), message);
+            let message = format!("{} is {is} instead of {desired}", whose(drift));
+            self.event(EventType::DriftDetected, Severity::Warning, Some(name), drift.service.as_ref(), message);
         }
         // What is not looked at any more is not repaired.
-        let wanted = |service| after.services.contains_key(service);
-        for drift in before.drift.iter().filter(|d| d.by_hand && !by_hand(after, d) && wanted(&d.service)) {
-            let message = format!("{} of {}/{} is as the manifest says", drift.path, drift.service, drift.number);
-            self.event(EventType::DriftRepaired, Severity::Info, Some(name), Some(&drift.service), message);
+        let wanted = |d: &Drift| d.service.as_ref().is_none_or(|service| after.services.contains_key(service));
+        for drift in before.drift.iter().filter(|d| d.by_hand && !by_hand(after, d) && wanted(d)) {
+            let message = format!("{} is as the manifest says", whose(drift));
+            self.event(EventType::DriftRepaired, Severity::Info, Some(name), drift.service.as_ref(), message);
         }
         let duel = |w: &&Waiting| matches!(w.on, WaitingOn::Duel { .. });
         let known = |new: &Waiting| before.waiting.iter().filter(duel).any(|old| old == new);
@@ -110,5 +110,13 @@ impl Controller {
             let message = format!("{} exited with {code}", container.name);
             self.event(EventType::ServiceDown, Severity::Warning, Some(&name), Some(service), message);
         }
+    }
+}
+
+/// `cpus of web/1`.
+fn whose(drift: &Drift) -> String {
+    match (&drift.service, drift.number) {
+        (Some(service), Some(number)) => format!("{} of {service}/{number}", drift.path),
+        _ => drift.path.clone(),
     }
 }

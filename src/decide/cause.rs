@@ -53,6 +53,11 @@ pub enum Cause {
         /// Somebody changed them; else it is the manifest that changed.
         by_hand: bool,
     },
+    /// A network was made otherwise than the manifest says, and is made anew.
+    MadeOtherwise {
+        /// How.
+        fields: Vec<FieldChange>,
+    },
     /// It is made and what it waited for is ready.
     Ready,
     /// Another service's container was made anew or started again since, and it is to be restarted with that.
@@ -157,17 +162,7 @@ impl fmt::Display for Cause {
             Self::ImageChanged { from, to } => {
                 write!(f, "its image changed from {} to {}", short(from.as_str()), short(to.as_str()))
             }
-            Self::FieldsDiffer { fields, .. } => {
-                let value = |value: &Option<String>| value.as_deref().unwrap_or("not set").to_owned();
-                let words: Vec<_> = fields
-                    .iter()
-                    .take(FIELDS_TOLD)
-                    .map(|c| format!("{} is {} instead of {}", c.path, value(&c.from), value(&c.to)))
-                    .collect();
-                let more = fields.len().saturating_sub(FIELDS_TOLD);
-                f.write_str(&words.join(", "))?;
-                if more > 0 { write!(f, ", and {more} more") } else { Ok(()) }
-            }
+            Self::FieldsDiffer { fields, .. } | Self::MadeOtherwise { fields } => write_changes(f, fields),
             Self::Ready => f.write_str("what it waited for is ready"),
             Self::StartedBefore { service } => write!(f, "it was started before what it needs of {service}"),
             Self::WantedAgain => f.write_str("it had been stopped, and is wanted again"),
@@ -191,6 +186,18 @@ impl fmt::Display for Cause {
             Self::Down => f.write_str("`down` was asked for"),
         }
     }
+}
+
+fn write_changes(f: &mut fmt::Formatter<'_>, fields: &[FieldChange]) -> fmt::Result {
+    let value = |value: &Option<String>| value.as_deref().unwrap_or("not set").to_owned();
+    let words: Vec<_> = fields
+        .iter()
+        .take(FIELDS_TOLD)
+        .map(|c| format!("{} is {} instead of {}", c.path, value(&c.from), value(&c.to)))
+        .collect();
+    let more = fields.len().saturating_sub(FIELDS_TOLD);
+    f.write_str(&words.join(", "))?;
+    if more > 0 { write!(f, ", and {more} more") } else { Ok(()) }
 }
 
 /// Something that is desired but may not be done yet.
@@ -266,6 +273,14 @@ pub enum WaitingOn {
         /// `network NAME` or `volume NAME`.
         what: String,
     },
+    /// Somebody to settle what becomes of a network or volume that was made otherwise than the manifest says, and that is
+    /// not evenkeel's to make anew.
+    Blocked {
+        /// `volume NAME` or `network NAME`.
+        what: String,
+        /// How it differs.
+        fields: Vec<FieldChange>,
+    },
     /// An operator's `resume`, or the manifest's.
     Suspended,
     /// An operator's `confirm`.
@@ -321,6 +336,7 @@ impl WaitingOn {
             Self::Paused { .. } => "paused",
             Self::EngineRestart => "engine_restart",
             Self::External { .. } => "external",
+            Self::Blocked { .. } => "blocked",
             Self::Suspended => "suspended",
             Self::Guard => "guard",
             Self::SecondLook => "second_look",
@@ -368,6 +384,10 @@ impl fmt::Display for WaitingOn {
             Self::Paused { reason } => write!(f, "another revision, or `evenkeel resume`: {reason}"),
             Self::EngineRestart => f.write_str("the Engine to restart it"),
             Self::External { what } => write!(f, "external {what}, which does not exist"),
+            Self::Blocked { what, fields } => {
+                write!(f, "somebody to make {what} anew or to change the manifest: ")?;
+                write_changes(f, fields)
+            }
             Self::Suspended => f.write_str("`evenkeel resume`: it is suspended"),
             Self::Guard => f.write_str("`evenkeel confirm`: too much would be removed at once"),
             Self::SecondLook => f.write_str("a second look at the manifest before anything is removed"),

@@ -108,6 +108,10 @@ impl Turn<'_, '_> {
             Some(_) => return ServiceState::Starting { since: None },
             None => {}
         }
+        // One of its networks is made anew.
+        if decision.steps.iter().any(|s| s.action.subject() == subject) {
+            return ServiceState::Starting { since: None };
+        }
         if let Some((failure, until)) = recovery::backoff(self.input, &subject, &self.service.config_hash) {
             let last = failure.last;
             decision.wake(until);
@@ -317,6 +321,12 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// Whether a container has the name of a replacement, `ID_NAME`.
+    fn is_passing(&self, slot: &Slot<'_>, container: &Container) -> bool {
+        container.name.as_bytes().get(12) == Some(&b'_')
+            && container.name.get(13..).is_some_and(|name| name == self.final_name(slot))
+    }
+
     /// Whether a container that ended while another one is there beside it is started again, rather than removed.
     fn may_go_on(&self, slot: &Slot<'_>, current: &Container) -> bool {
         let subject = Subject::Replica(self.service.name.clone(), slot.number);
@@ -325,16 +335,17 @@ impl Turn<'_, '_> {
         if slots.is_some_and(|s| s.repairs.values().any(|repairs| repairs.container == current.id)) {
             return false;
         }
-        let fine = recovery::stopped_by_us(self.input, &subject, current) || !rollout::its_own_end(current);
+        // One that was stopped as it did not come up has a passing name still.
+        let fine = match recovery::stopped_by_us(self.input, &subject, current) {
+            true => !self.is_passing(slot, current),
+            false => !rollout::its_own_end(current),
+        };
         fine && self.adrift(current) == Some(false) && !self.filled.drift.differs_once_started(current)
     }
 
     /// A container as desired is there, alone.
     fn settled(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> ServiceState {
-        // `ID_NAME`, of a replacement.
-        let temporary = current.name.as_bytes().get(12) == Some(&b'_')
-            && current.name.get(13..).is_some_and(|name| name == self.final_name(slot));
-        if temporary && slot.phase != Phase::Removing {
+        if self.is_passing(slot, current) && slot.phase != Phase::Removing {
             let action = Action::RenameContainer {
                 service: self.service.name.clone(),
                 number: slot.number,

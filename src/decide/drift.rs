@@ -128,8 +128,8 @@ impl<'a> Drifting<'a> {
         let drift = |d: &&fields::Difference| {
             let change = FieldChange::of(d);
             Drift {
-                service: self.service.name.clone(),
-                number,
+                service: Some(self.service.name.clone()),
+                number: Some(number),
                 path: change.path,
                 desired: change.to,
                 observed: change.from,

@@ -147,6 +147,7 @@ impl World<'_> {
             Action::CreateNetwork { key, name } => {
                 let id = NetworkId::trusted(id);
                 let network = Network {
+                    made: None,
                     id: id.clone(),
                     name: name.clone(),
                     created: self.now,
@@ -162,7 +163,7 @@ impl World<'_> {
                 let project = self.project.map(|p| p.name.clone());
                 self.observed
                     .volumes
-                    .insert(name.clone(), Volume { name: name.clone(), project, key: Some(key.clone()) });
+                    .insert(name.clone(), Volume { name: name.clone(), project, key: Some(key.clone()), made: None });
             }
             Action::RemoveVolume { name } => {
                 self.observed.volumes.remove(name);

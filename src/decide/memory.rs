@@ -233,7 +233,7 @@ fn is_proof(decided: &Decision, step: &Step) -> bool {
         (Action::CreateContainer { .. } | Action::ConnectNetwork { .. }, _) => false,
         (Action::StartContainer { .. }, Cause::FallBack) => false,
         (Action::StartContainer { service, number, .. }, _) => {
-            !decided.drift.iter().any(|d| d.service == *service && d.number == *number)
+            !decided.drift.iter().any(|d| d.service.as_ref() == Some(service) && d.number == Some(*number))
                 && !decided.replacing.contains(&(service.clone(), *number))
         }
         (Action::RemoveContainer { .. } | Action::StopContainer { .. }, cause) => matches!(

@@ -16,6 +16,7 @@ mod drift;
 mod forecast;
 mod images;
 mod lint;
+mod made;
 pub mod memory;
 mod mended;
 mod readiness;
@@ -131,17 +132,20 @@ pub struct Decision {
 /// A difference between desired and observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Drift {
-    /// Where.
-    pub service: ServiceName,
+    /// Where, if in a service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
     /// Which replica.
-    pub number: u32,
-    /// Which field: a path of Compose's attributes, or `image`, or `configuration` where only a hash tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// Which field: a path of Compose's attributes, or `image`, or `configuration` where only a hash tells; of a network or
+    /// volume `networks.KEY.…` or `volumes.KEY.…`.
     pub path: String,
     /// What is desired; what may be a secret is masked.
     pub desired: Option<String>,
     /// What is.
     pub observed: Option<String>,
-    /// What repairs it: `update`, `attach` or `recreate`.
+    /// What repairs it: `update`, `attach`, `restart` or `recreate`; `blocked`: nothing does, as data would be lost.
     pub repair: &'static str,
     /// The manifest says what it said when the container was made or last changed: it is somebody else's doing.
     pub by_hand: bool,

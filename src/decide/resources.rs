@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::images::{self, Images};
 use super::slots::Slots;
-use super::{Action, Cause, Decision, Input, WaitingOn, recovery};
+use super::{Action, Cause, Decision, Drift, FieldChange, Input, WaitingOn, made, recovery};
 use crate::model::observed;
 use crate::model::service::MountSource;
 use crate::model::{NetworkId, Project, Service};
@@ -68,6 +68,15 @@ fn networks(
         same.sort_by_key(|n| (!slots.holds(n), ours(n), n.created, n.id.clone()));
         match same.split_first() {
             Some((kept, doubles)) => {
+                let differs = made::of_network(wanted, kept);
+                tell(decision, "networks", key, &differs, if ours(kept) { "recreate" } else { "blocked" });
+                if !differs.is_empty() && ours(kept) {
+                    make_anew(input, kept, differs, decision);
+                    continue;
+                }
+                if !differs.is_empty() {
+                    decision.wait(None, WaitingOn::Blocked { what: format!("network {}", kept.name), fields: differs });
+                }
                 there.insert(key.clone(), kept.id.clone());
                 if let Some(double) = doubles.iter().find(|n| ours(n) && !slots.holds(n)) {
                     let action = Action::RemoveNetwork { id: double.id.clone(), name: double.name.clone() };
@@ -97,11 +106,60 @@ fn networks(
     there
 }
 
+/// Tells how a network or volume differs.
+fn tell(decision: &mut Decision, section: &str, key: &str, fields: &[FieldChange], repair: &'static str) {
+    decision.drift.extend(fields.iter().map(|field| Drift {
+        service: None,
+        number: None,
+        path: format!("{section}.{key}.{}", field.path),
+        desired: field.to.clone(),
+        observed: field.from.clone(),
+        repair,
+        by_hand: false,
+        since: None,
+    }));
+}
+
+/// Makes a network anew: the containers that run are detached and go on, it is removed, and then it is as if it had never
+/// been there. They are attached again with all their names.
+fn make_anew(input: &Input<'_>, network: &observed::Network, fields: Vec<FieldChange>, decision: &mut Decision) {
+    let cause = Cause::MadeOtherwise { fields };
+    let holds = |c: &&observed::Container| c.is_running() && c.networks.contains(network.id.as_str());
+    let mut held = false;
+    for container in input.observed.containers.values().filter(holds) {
+        held = true;
+        let Some(service) = container.service.as_ref().filter(|_| !container.oneoff) else { continue };
+        let action = Action::DisconnectNetwork {
+            service: service.clone(),
+            number: container.number,
+            container: container.id.clone(),
+            name: network.name.clone(),
+            network: network.id.clone(),
+        };
+        let subject = action.subject();
+        let busy =
+            input.in_flight.contains_key(&subject) || decision.steps.iter().any(|s| s.action.subject() == subject);
+        if !busy && !input.ledger.suspended_services.contains(service) {
+            decision.step(action, cause.clone());
+        }
+    }
+    if !held {
+        let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
+        attempt(input, decision, action, cause, network.id.as_str());
+    }
+}
+
 fn volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) -> BTreeSet<String> {
     let mut there = BTreeSet::new();
     for (key, wanted) in &project.volumes {
-        if input.observed.volumes.contains_key(&wanted.name) {
+        if let Some(volume) = input.observed.volumes.get(&wanted.name) {
             there.insert(key.clone());
+            let fields = made::of_volume(wanted, volume);
+            tell(decision, "volumes", key, &fields, "blocked");
+            if !fields.is_empty() {
+                // Data is in it.
+                decision.wait(None, WaitingOn::Blocked { what: format!("volume {}", wanted.name), fields });
+            }
         } else if wanted.external {
             decision.wait(None, WaitingOn::External { what: format!("volume {}", wanted.name) });
         } else {

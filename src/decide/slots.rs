@@ -151,8 +151,8 @@ impl<'a> Slots<'a> {
                     None => continue,
                 };
                 decision.drift.push(Drift {
-                    service: service.name.clone(),
-                    number: slot.number,
+                    service: Some(service.name.clone()),
+                    number: Some(slot.number),
                     path: path.to_owned(),
                     desired,
                     observed,

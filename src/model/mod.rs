@@ -7,6 +7,7 @@ pub mod hash;
 pub mod labels;
 pub mod ledger;
 pub mod names;
+pub mod network;
 pub mod observed;
 pub mod project;
 pub mod service;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Difference, Fields};
+use super::project::IpamPool;
 use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
 
 /// One project's part of the Engine: its containers and volumes, and every network (external ones are found by name).
@@ -183,6 +184,34 @@ pub struct Network {
     pub project: Option<ProjectName>,
     /// From the label.
     pub key: Option<String>,
+    /// How it was made; `None`: nobody can tell.
+    pub made: Option<Arc<NetworkMade>>,
+}
+
+/// How a network was made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NetworkMade {
+    /// Its driver.
+    pub driver: Option<String>,
+    /// No way out of the host.
+    pub internal: bool,
+    /// Containers of others may attach.
+    pub attachable: bool,
+    /// It has IPv6.
+    pub ipv6: bool,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Address pools.
+    pub pools: Vec<IpamPool>,
+}
+
+/// How a volume was made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VolumeMade {
+    /// Its driver.
+    pub driver: String,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// A volume.
@@ -194,6 +223,8 @@ pub struct Volume {
     pub project: Option<ProjectName>,
     /// From the label.
     pub key: Option<String>,
+    /// How it was made; `None`: nobody can tell.
+    pub made: Option<Arc<VolumeMade>>,
 }
 
 /// What the negotiated API of this Engine can do.

@@ -2,6 +2,7 @@
 //! that it names.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bollard::auth::DockerCredentials;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
@@ -63,12 +64,14 @@ pub(super) async fn all() -> HashMap<String, DockerCredentials> {
 
 /// The registries that `config.json` names.
 fn configured() -> Vec<String> {
-    let Some(text) = settings::docker_config().and_then(|folder| std::fs::read(folder.join("config.json")).ok()) else {
-        return Vec::new();
-    };
+    let Some(text) = config_file().and_then(|file| std::fs::read(file).ok()) else { return Vec::new() };
     let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
     let keys = |section: &str| config[section].as_object().into_iter().flatten().map(|(key, _)| key.clone());
     keys("auths").chain(keys("credHelpers")).collect()
+}
+
+fn config_file() -> Option<PathBuf> {
+    settings::docker_config().map(|folder| folder.join("config.json"))
 }
 
 async fn of(registry: String) -> Known {
@@ -79,6 +82,10 @@ async fn of(registry: String) -> Known {
     let credentials = match answer {
         Ok(Ok(credentials)) => credentials,
         Ok(Err(CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::ConfigNotFound)) => {
+            return Known::default();
+        }
+        // That there is no file is no trouble.
+        Ok(Err(CredentialRetrievalError::ConfigReadError)) if !config_file().is_some_and(|file| file.exists()) => {
             return Known::default();
         }
         // So helpers say that they have none.

@@ -9,7 +9,8 @@ use bollard::models::{
 
 use super::fields;
 use crate::engine::ListedContainer;
-use crate::model::observed::{Container, ContainerState, Health, Network, Volume};
+use crate::model::observed::{Container, ContainerState, Health, Network, NetworkMade, Volume, VolumeMade};
+use crate::model::project::IpamPool;
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels, names};
 
 /// A time of the Engine; its zero is year 1.
@@ -27,17 +28,34 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
 
 pub(super) fn network(network: bollard::models::Network) -> Option<Network> {
     let mut found = network.labels.unwrap_or_default();
+    let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default().into_iter().map(|pool| IpamPool {
+        subnet: pool.subnet,
+        ip_range: pool.ip_range,
+        gateway: pool.gateway,
+        aux_addresses: pool.auxiliary_addresses.unwrap_or_default().into_iter().collect(),
+    });
+    let made = NetworkMade {
+        driver: network.driver,
+        internal: network.internal.unwrap_or(false),
+        attachable: network.attachable.unwrap_or(false),
+        ipv6: network.enable_ipv6.unwrap_or(false),
+        options: network.options.unwrap_or_default().into_iter().collect(),
+        pools: pools.collect(),
+    };
     Some(Network {
         id: NetworkId::trusted(network.id?),
         name: network.name?,
         created: time(network.created.as_deref()),
         project: found.remove(labels::PROJECT).map(ProjectName::trusted),
         key: found.remove(labels::NETWORK),
+        made: Some(Arc::new(made)),
     })
 }
 
 pub(super) fn volume(mut volume: bollard::models::Volume) -> Volume {
+    let made = VolumeMade { driver: volume.driver, options: volume.options.into_iter().collect() };
     Volume {
+        made: Some(Arc::new(made)),
         name: volume.name,
         project: volume.labels.remove(labels::PROJECT).map(ProjectName::trusted),
         key: volume.labels.remove(labels::VOLUME),

@@ -19,6 +19,7 @@ impl World {
         }
         let id = NetworkId::trusted(self.id());
         let network = Network {
+            made: None,
             id: id.clone(),
             name: name.to_owned(),
             created: self.now,
@@ -60,7 +61,12 @@ impl World {
         if self.is_newer() && self.volumes.contains_key(name) {
             return;
         }
-        self.volumes.entry(name.to_owned()).or_insert_with(|| Volume { name: name.to_owned(), project, key: None });
+        self.volumes.entry(name.to_owned()).or_insert_with(|| Volume {
+            name: name.to_owned(),
+            project,
+            key: None,
+            made: None,
+        });
         self.emit(EventKind::Volume { name: name.to_owned(), destroyed: false });
     }
 

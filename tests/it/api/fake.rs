@@ -148,6 +148,7 @@ impl EngineWrite for Fake {
         self.answers()?;
         let id = NetworkId::trusted(self.id());
         let made = Network {
+            made: None,
             id: id.clone(),
             name: network.network.name.clone(),
             created: Timestamp::now(),
@@ -168,7 +169,7 @@ impl EngineWrite for Fake {
         self.answers()?;
         let name = volume.volume.name.clone();
         let project = volume.labels.get(labels::PROJECT).map(|p| ProjectName::trusted(p.as_str()));
-        self.state.lock().unwrap().volumes.insert(name.clone(), Volume { name, project, key: None });
+        self.state.lock().unwrap().volumes.insert(name.clone(), Volume { name, project, key: None, made: None });
         Ok(())
     }
 

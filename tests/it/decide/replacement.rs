@@ -36,8 +36,12 @@ fn the_old_one_stops_before_the_new_one_starts_and_goes_when_that_runs() {
 
 #[test]
 fn only_what_changed_is_drift() {
-    let drift: Vec<_> =
-        changed().decide().drift.iter().map(|d| format!("{}/{} {}", d.service, d.number, d.path)).collect();
+    let drift: Vec<_> = changed()
+        .decide()
+        .drift
+        .iter()
+        .map(|d| format!("{}/{} {}", d.service.as_ref().unwrap(), d.number.unwrap(), d.path))
+        .collect();
     assert_eq!(drift, ["web/1 configuration"]);
 }
 
@@ -247,4 +251,23 @@ fn a_container_name_of_its_own_is_given_back_to_the_new_one() {
         front running config-2
     "#]]
     .assert_eq(&scene.containers());
+}
+
+#[test]
+fn a_replacement_that_is_unhealthy_is_stopped_and_removed_and_the_old_one_serves_on() {
+    let yaml = |command: &str| {
+        format!("services: {{web: {{image: 'web:1', command: {command}, healthcheck: {{test: [CMD, check]}}}}}}")
+    };
+    let mut scene = Scene::converged(&yaml("before"));
+    scene.change(&yaml("after"));
+    for _ in 0..3 {
+        scene.round();
+    }
+    let new = scene.id("web", 1);
+    scene.world.get(&new).health = Health::Unhealthy;
+    let mut text = String::new();
+    for _ in 0..4 {
+        text += &scene.round();
+    }
+    expect![[""]].assert_eq(&text);
 }

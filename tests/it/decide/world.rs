@@ -96,6 +96,7 @@ impl World {
     pub fn put_network(&mut self, name: &str, project: Option<&Project>) -> NetworkId {
         let id = NetworkId::trusted(self.next_id('n'));
         let network = Network {
+            made: None,
             id: id.clone(),
             name: name.to_owned(),
             created: self.now,
@@ -107,7 +108,7 @@ impl World {
     }
 
     pub fn put_volume(&mut self, name: &str, project: Option<&Project>) {
-        let volume = Volume { name: name.to_owned(), project: project.map(|p| p.name.clone()), key: None };
+        let volume = Volume { name: name.to_owned(), project: project.map(|p| p.name.clone()), key: None, made: None };
         self.observed.volumes.insert(name.to_owned(), volume);
     }
 

@@ -344,3 +344,57 @@ fn what_the_engine_adds_or_drops_by_itself_is_no_drift() {
     }
     world.expect_nothing_to_do();
 }
+
+#[test]
+fn a_network_that_was_made_otherwise_is_made_anew_under_its_containers() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let yaml = |internal: bool| {
+        format!(
+            "services:\n  web: {{image: IMAGE, networks: {{back: {{aliases: [front]}}}}, ports: ['127.0.0.1::8080']}}\n  api: \
+             {{image: IMAGE, networks: [back]}}\nnetworks: {{back: {{internal: {internal}}}}}\n"
+        )
+    };
+    world.write(&shop, &yaml(true));
+    let controller = world.run();
+    controller.converged(&shop);
+    let ids = || world.engine.containers(&shop).into_iter().map(|c| c.id).collect::<Vec<_>>();
+    let (before, revision) = (ids(), controller.revision(&shop));
+    world.write(&shop, &yaml(false));
+    controller.converged_anew(&shop, &revision);
+    assert_eq!(ids(), before, "no container is made anew");
+    let network = world.engine.call("GET", &format!("/networks/{shop}_back"), None);
+    assert_eq!(
+        (network["Internal"].clone(), network["Containers"].as_object().map(|c| c.len())),
+        (json!(false), Some(2))
+    );
+    let web = world.engine.inspect(&world.engine.container(&shop, "web").id);
+    let aliases = web["NetworkSettings"]["Networks"][format!("{shop}_back")]["Aliases"].to_string();
+    assert!(aliases.contains("front") && aliases.contains("web"), "{aliases}");
+    world.expect_nothing_to_do();
+}
+
+#[test]
+fn a_volume_that_was_made_otherwise_is_told_and_left_alone() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let yaml = |options: &str| {
+        format!(
+            "services: {{db: {{image: IMAGE, network_mode: none, volumes: ['data:/data']}}}}\nvolumes: {{data: {options}}}\n"
+        )
+    };
+    world.write(&shop, &yaml("{}"));
+    let controller = world.run();
+    controller.converged(&shop);
+    let made = world.engine.call("GET", &format!("/volumes/{shop}_data"), None)["CreatedAt"].clone();
+    world.write(&shop, &yaml("{driver_opts: {type: tmpfs, device: tmpfs}}"));
+    wait_until(SOON, "it is told", || {
+        let view = controller.project(&shop);
+        view["drift"].as_array().is_some_and(|d| d.iter().any(|d| d["path"] == "volumes.data.driver_opts.type"))
+    });
+    let view = controller.project(&shop);
+    assert_eq!(view["drift"][0]["repair"], "blocked", "{view}");
+    assert_eq!(view["waiting"][0]["on"], "blocked");
+    assert_ne!(view["state"], "converged");
+    assert_eq!(world.engine.call("GET", &format!("/volumes/{shop}_data"), None)["CreatedAt"], made);
+}
