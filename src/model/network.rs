@@ -1,6 +1,6 @@
 //! Address ranges.
 
-use std::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A range in CIDR as the Engine writes it, with the host's part at zero; what is no range stays as it is.
 pub fn canonical(range: &str) -> String {
@@ -9,11 +9,11 @@ pub fn canonical(range: &str) -> String {
         let address: IpAddr = match address {
             IpAddr::V4(v4) => {
                 let mask = u32::MAX.checked_shl(32_u32.checked_sub(length)?).unwrap_or(0);
-                std::net::Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
             }
             IpAddr::V6(v6) => {
                 let mask = u128::MAX.checked_shl(128_u32.checked_sub(length)?).unwrap_or(0);
-                std::net::Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
             }
         };
         Some(format!("{address}/{length}"))

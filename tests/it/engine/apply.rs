@@ -1,6 +1,6 @@
 //! `plan`, `status` and `apply`.
 
-use crate::support::{Proxy, World};
+use crate::support::{Proxy, SOON, World, wait_until};
 
 const SHOP: &str = r#"
 services:
@@ -44,6 +44,11 @@ fn plan_says_what_would_be_done_apply_does_it_and_then_there_is_nothing_to_do() 
     }
     assert!(!apply.out.contains('\u{1b}'), "no colours and no cursor where the output is piped: {:?}", apply.out);
 
+    // `apply` made the check itself; the Engine's own comes after its first interval.
+    wait_until(SOON, "the Engine's check passed, too", || {
+        let db = world.engine.inspect(&world.engine.container(&shop, "db").id);
+        db["State"]["Health"]["Status"] == "healthy"
+    });
     proxy.clear();
     let again = verb(&["plan"]);
     assert!(again.code == Some(0) && again.out.contains("nothing to do"), "{again:?}");
