@@ -83,8 +83,8 @@ fn verdict(snapshot: &Snapshot, wait_healthy: bool) -> Option<Result<(), String>
     let (mut done, mut hopeless) = (true, Vec::new());
     for project in snapshot.projects.values() {
         done &= is_done(project, wait_healthy);
-        let settled = project.steps.is_empty() && project.in_flight.is_empty();
-        hopeless.extend(project.failed.iter().filter(|_| settled).map(|f| format!("{}: {}", project.name, f.summary)));
+        hopeless
+            .extend(project.failed.iter().filter(|f| has_failed(project, f.rolled_back)).map(|f| f.summary.clone()));
         hopeless.extend(hopeless_services(project));
     }
     if done {
@@ -92,6 +92,21 @@ fn verdict(snapshot: &Snapshot, wait_healthy: bool) -> Option<Result<(), String>
     }
     let busy = snapshot.projects.values().any(|p| !p.in_flight.is_empty());
     (!hopeless.is_empty() && !busy).then(|| Err(hopeless.join("; ")))
+}
+
+/// A revision failed, and what follows that came to its end, too.
+fn has_failed(project: &ProjectView, rolled_back: bool) -> bool {
+    let settled = project.steps.is_empty() && project.in_flight.is_empty();
+    settled
+        && if rolled_back { project.state == ProjectState::RolledBack } else { project.state == ProjectState::Waiting }
+}
+
+/// Whether some replica has two containers: the one that is replaced, and its replacement.
+fn is_replacing(project: &ProjectView) -> bool {
+    project.services.values().any(|service| {
+        let numbers: std::collections::BTreeSet<u32> = service.containers.iter().map(|c| c.number).collect();
+        numbers.len() < service.containers.len()
+    })
 }
 
 fn is_done(project: &ProjectView, wait_healthy: bool) -> bool {
@@ -111,6 +126,7 @@ fn is_done(project: &ProjectView, wait_healthy: bool) -> bool {
     let waits_for_health_only =
         project.waiting.iter().all(|w| matches!(w.on, WaitingOn::Health | WaitingOn::Suspended));
     !wait_healthy
+        && !is_replacing(project)
         && project.state == ProjectState::Progressing
         && project.steps.is_empty()
         && project.in_flight.is_empty()

@@ -100,7 +100,7 @@ enum Verb {
     Status(status::Arguments),
     /// Show what of what runs is not as the manifests say, field by field
     Drift(drift::Arguments),
-    /// Print what runs as a Compose file, whoever started it
+    /// Print what runs of a Compose project as a Compose file, whoever started it
     Export(export::Arguments),
     /// Print the JSON Schema of a document, for editors and programs
     Schema(schema::Arguments),

@@ -66,6 +66,8 @@ impl Controller {
             }
             Standing::Lapsed => {}
             Standing::Healthy => {
+                // What waits for that goes on.
+                self.dirty.insert(name.clone());
                 let message = format!("revision {} is healthy", short(&revision));
                 self.event(EventType::RolloutCompleted, Severity::Info, Some(name), None, message);
             }

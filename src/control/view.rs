@@ -158,7 +158,13 @@ fn failed(tracked: &Tracked) -> Option<FailedView> {
         reason: failed.reason.clone(),
         at: failed.at,
         rolled_back: back,
-        summary: format!("revision {short} {what}: {}: {}", failed.service, failed.reason),
+        summary: format!(
+            "revision {short} of {name} {what}: {}: {}; it is tried again once the manifest changes, or with `evenkeel resume \
+             {name}`",
+            failed.service,
+            failed.reason,
+            name = tracked.name,
+        ),
     })
 }
 

@@ -170,10 +170,11 @@ fn volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) -> BTr
     there
 }
 
-/// Removes volumes of the project that its manifest has no more: only where it says so in words, and no container of it
-/// mounts them.
+/// Removes volumes of the project that its manifest has no more: only where it says so in words, no container of it mounts
+/// them, and the revision is healthy: one that fails has to leave everything for the way back.
 fn prune_volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) {
-    if !project.extension.prune_volumes {
+    let healthy = input.healthy.is_some_and(|h| h.project.revision == project.revision);
+    if !project.extension.prune_volumes || !healthy || input.ledger.rolled_back.is_some() {
         return;
     }
     let named = |name: &str| project.volumes.values().any(|v| v.name == name);

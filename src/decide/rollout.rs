@@ -114,7 +114,12 @@ impl<'a> Rollout<'a> {
 
     /// Holds back what stops a container to be replaced while something that the change needs is still to be made.
     pub(super) fn preflight(&self, slots: &Slots<'_>, places: &Places, decision: &mut Decision) {
-        let stops = |a: &Action, c: &Cause| matches!(a, Action::StopContainer { .. }) && *c == Cause::Replaced;
+        let stops = |a: &Action, c: &Cause| match c {
+            Cause::Replaced => matches!(a, Action::StopContainer { .. }),
+            // What the manifest changes in place is part of the change, too.
+            Cause::FieldsDiffer { by_hand: false, .. } => matches!(a, Action::UpdateContainer { .. }),
+            _ => false,
+        };
         if !decision.steps.iter().any(|s| stops(&s.action, &s.cause)) {
             return;
         }

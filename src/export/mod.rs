@@ -42,7 +42,9 @@ pub fn project(name: &ProjectName, known: &[Known]) -> Exported {
     let mut exported = Exported::default();
     let (mut services, mut networks, mut volumes) = (Map::new(), Map::new(), Map::new());
     for (service, mut replicas) in by_service {
-        replicas.sort_by_key(|k| k.container.number);
+        // Of two containers of one replica the one that runs; the other one is on its way in or out.
+        replicas.sort_by_key(|k| (k.container.number, !k.container.is_running(), k.container.created));
+        replicas.dedup_by_key(|k| k.container.number);
         let Some(first) = replicas.first() else { continue };
         let scope = service::Scope { project: name.as_str(), service: service.as_str(), owners: &owners };
         let mut made = service::of(&scope, first);
