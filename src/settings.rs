@@ -16,12 +16,6 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
 }
 
-/// The folder where `docker login` leaves credentials: `DOCKER_CONFIG`, else `~/.docker`.
-pub fn docker_config() -> Option<PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home)
-}
-
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {

@@ -131,7 +131,7 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             exit_watched: false,
             networks,
             pid: None,
-            anonymous: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -32,6 +32,15 @@ impl Default for Checks {
     }
 }
 
+impl Checks {
+    /// Makes none any more: what they would tell is of an Engine that was lost.
+    pub(super) fn stop(&mut self) {
+        for (_, task) in std::mem::take(&mut self.running).into_values() {
+            task.abort();
+        }
+    }
+}
+
 impl Controller {
     /// Makes the checks that are waited for in a project, and no others.
     pub(super) fn check_awaited(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use tokio::time::Instant;
 
 use super::observe::Cache;
 use super::{execute, files};
@@ -22,20 +23,27 @@ struct Compared {
     observed: Arc<Fields>,
     target: Arc<Project>,
     image: Option<Arc<Fields>>,
-    /// Files that the container sees otherwise than the host: looked at each time.
+    /// When files were looked at.
+    looked: Look,
+    /// Files that the container sees otherwise than the host.
     files: Vec<Difference>,
     differences: Arc<Vec<Difference>>,
 }
 
+/// The process that files were looked at through, and the reading of the manifests that it was for: they are looked at
+/// again with each of either.
+type Look = (Option<u32>, Option<Instant>);
+
 impl Comparisons {
-    /// Compares the containers of a project with its target. `now`: since then what is found to differ is known to; `None`:
-    /// nobody looked before, so nobody can tell since when.
+    /// Compares the containers of a project with its target. `reading`: the latest of the manifests. `now`: since then what
+    /// is found to differ is known to; `None`: nobody looked before, so nobody can tell since when.
     pub(super) fn update(
         &mut self,
         engine: &dyn EngineRead,
         cache: &mut Cache,
         name: &ProjectName,
         target: &Arc<Project>,
+        reading: Option<Instant>,
         now: Option<Timestamp>,
     ) {
         let images: Vec<_> = cache
@@ -62,17 +70,23 @@ impl Comparisons {
                 container.differences = None;
                 continue;
             };
-            let before = self.0.get(&container.id);
-            let known = before.filter(|c| {
+            let look = (container.pid, reading);
+            let mut before = self.0.get_mut(&container.id);
+            let files = match &before {
+                _ if !files::concern(service) => Vec::new(),
+                Some(before) if before.looked == look && Arc::ptr_eq(&before.target, target) => before.files.clone(),
+                _ => files::differences(target, service, container),
+            };
+            let known = before.as_mut().filter(|c| {
                 // Whom it shares with is not told by the target.
                 service.hash_template.is_none()
                     && c.observed == *observed
                     && Arc::ptr_eq(&c.target, target)
                     && same(&c.image, &image)
+                    && c.files == files
             });
-            let files =
-                if files::concern(service) { files::differences(target, service, container) } else { Vec::new() };
-            if let Some(known) = known.filter(|known| known.files == files) {
+            if let Some(known) = known {
+                known.looked = look;
                 container.differences = Some(Arc::clone(&known.differences));
                 continue;
             }
@@ -92,6 +106,7 @@ impl Comparisons {
                 observed: Arc::clone(observed),
                 target: Arc::clone(target),
                 image,
+                looked: look,
                 files,
                 differences: Arc::new(differences),
             };

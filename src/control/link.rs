@@ -260,6 +260,7 @@ impl Controller {
         self.epoch += 1;
         self.engine_status.error = Some(reason.to_owned());
         self.inspecting.clear();
+        self.checks.stop();
         self.inspect_later.clear();
         self.look_up_later.clear();
         self.retry_at = None;

@@ -513,7 +513,7 @@ mod tests {
             exit_watched: false,
             networks: BTreeSet::new(),
             pid: None,
-            anonymous: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -135,7 +135,7 @@ pub async fn survey(
     let mut comparisons = Comparisons::default();
     for (name, project) in &tracked {
         if let Some(target) = &project.target {
-            comparisons.update(engine, &mut cache, name, target, None);
+            comparisons.update(engine, &mut cache, name, target, None, None);
         }
     }
     // Twice: how a project is may depend on how another is.

@@ -89,7 +89,7 @@ impl Projects {
         for name in std::mem::take(&mut self.touched) {
             let Some(tracked) = self.all.get(&name) else { continue };
             self.wakes.extend(tracked.wake_at.map(|at| (at, name.clone())));
-            if tracked.unsaved || tracked.unsaved_target || tracked.unsaved_healthy {
+            if tracked.is_unsaved() {
                 self.unsaved.insert(name);
             }
         }

@@ -39,8 +39,8 @@ impl Tracked {
 
     /// What everything came to be as it says is healthy.
     fn is_healthy(&mut self) {
-        let known = self.ledger.converged.take();
-        let same = |c: &Arc<Healthy>| known.as_ref().is_some_and(|known| known.revision == c.project.revision);
+        let known = self.ledger.converged.as_ref();
+        let same = |c: &Arc<Healthy>| known.is_some_and(|known| known.revision == c.project.revision);
         if let Some(converged) = self.converged.clone().filter(same) {
             self.healthy = Some(converged);
             self.unsaved_healthy = true;
@@ -62,7 +62,7 @@ impl Controller {
         match standing {
             Standing::Converged(_, images) => {
                 tracked.converged = Some(Arc::new(Healthy { project: target, images }));
-                tracked.unsaved_healthy = true;
+                tracked.unsaved_converged = true;
             }
             Standing::Lapsed => {}
             Standing::Healthy => {
@@ -81,11 +81,13 @@ impl Controller {
                 let message = format!("revision {} {what}: {service}: {reason}", short(&revision));
                 self.event(kind, Severity::Error, Some(name), Some(service), message);
                 self.put_in_force(name, target);
+                self.look_up_targets();
             }
         }
     }
 
-    /// Takes a revision of the manifest; says whether another one is in force than was.
+    /// Takes a revision of the manifest; says whether another one is in force than was. Its images are to be looked up
+    /// afterwards, for all projects at once.
     pub(super) fn put_in_force(&mut self, name: &ProjectName, project: Arc<Project>) -> bool {
         let Some(tracked) = self.projects.get_mut(name) else { return false };
         let (now, cache) = (self.clock.now(), &self.cache);
@@ -94,7 +96,6 @@ impl Controller {
         self.cache.interest_mut().follow(name, in_force.as_deref());
         self.dirty.insert(name.clone());
         self.stale_views.insert(name.clone());
-        self.look_up_targets();
         new
     }
 
@@ -105,6 +106,7 @@ impl Controller {
         tracked.ledger.failures.clear();
         if let Some(project) = tracked.manifest.as_ref().and_then(|m| m.project.clone()) {
             self.put_in_force(name, project);
+            self.look_up_targets();
         }
     }
 

@@ -21,7 +21,7 @@ use crate::model::event::{EventType, Severity};
 use crate::model::ledger::ProjectLedger;
 use crate::model::service::MountSource;
 use crate::model::state::ProjectState;
-use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash};
+use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash, names};
 
 /// Calls that mostly wait, stops, pulls and builds, at the same time.
 const WAITING_CALLS: usize = 32;
@@ -103,7 +103,8 @@ impl Controller {
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
         if let Some(target) = &target {
-            self.comparisons.update(&*self.engine, &mut self.cache, name, target, Some(now));
+            let reading = self.reading.as_ref().map(|reading| reading.at);
+            self.comparisons.update(&*self.engine, &mut self.cache, name, target, reading, Some(now));
         }
         let observed = self.cache.observed(name, target.as_deref());
         let policy = &self.options.recovery;
@@ -302,7 +303,8 @@ impl Controller {
             Some(mount) => mount.source == MountSource::Anonymous,
             None => of_image.contains(path) && service.tmpfs.iter().all(|(at, _)| at != path),
         };
-        let all = old.into_iter().flat_map(|c| &c.anonymous).filter(|(path, _)| fits(path));
+        let anonymous = old.into_iter().flat_map(|c| &c.volumes).filter(|(_, volume)| names::is_anonymous(volume));
+        let all = anonymous.filter(|(path, _)| fits(path));
         all.map(|(path, volume)| (path.clone(), volume.clone())).collect()
     }
 
@@ -443,12 +445,18 @@ impl Controller {
                     Err(error) => failed = Some(error.to_string()),
                 }
             }
-            if tracked.unsaved_healthy {
-                let (converged, healthy) = (&tracked.converged, &tracked.healthy);
-                let first = converged.as_ref().map_or(Ok(()), |c| self.store.save_converged(&tracked.name, c));
-                let both =
-                    first.and_then(|()| healthy.as_ref().map_or(Ok(()), |h| self.store.save_healthy(&tracked.name, h)));
-                match both {
+            if tracked.unsaved_converged
+                && let Some(converged) = &tracked.converged
+            {
+                match self.store.save_converged(&tracked.name, converged) {
+                    Ok(()) => tracked.unsaved_converged = false,
+                    Err(error) => failed = Some(error.to_string()),
+                }
+            }
+            if tracked.unsaved_healthy
+                && let Some(healthy) = &tracked.healthy
+            {
+                match self.store.save_healthy(&tracked.name, healthy) {
                     Ok(()) => tracked.unsaved_healthy = false,
                     Err(error) => failed = Some(error.to_string()),
                 }

@@ -33,7 +33,8 @@ pub(super) struct Tracked {
     pub(super) converged: Option<Arc<Healthy>>,
     /// The last revision that was healthy.
     pub(super) healthy: Option<Arc<Healthy>>,
-    /// One of these differs from what is on the disk.
+    /// These differ from what is on the disk.
+    pub(super) unsaved_converged: bool,
     pub(super) unsaved_healthy: bool,
     pub(super) in_flight: BTreeMap<Subject, Action>,
     pub(super) decision: Decision,
@@ -133,6 +134,7 @@ impl Tracked {
             unsaved_target: false,
             converged: remembered.converged,
             healthy: remembered.healthy,
+            unsaved_converged: false,
             unsaved_healthy: false,
             in_flight: BTreeMap::new(),
             decision: Decision::default(),
@@ -145,6 +147,11 @@ impl Tracked {
             last_converged: None,
             unsettled: None,
         }
+    }
+
+    /// Whether something of it is not on the disk.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.unsaved || self.unsaved_target || self.unsaved_converged || self.unsaved_healthy
     }
 
     /// Remembers jobs that are done; says whether there was one.

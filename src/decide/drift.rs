@@ -191,8 +191,12 @@ impl Differing<'_> {
     }
 
     fn cause(&self, which: impl Fn(&fields::Difference) -> bool) -> Cause {
+        self.because(which, self.by_hand)
+    }
+
+    fn because(&self, which: impl Fn(&fields::Difference) -> bool, by_hand: bool) -> Cause {
         let fields = self.may.iter().filter(|d| which(d)).map(|d| FieldChange::of(d)).collect();
-        Cause::FieldsDiffer { fields, container: self.container.clone(), by_hand: self.by_hand }
+        Cause::FieldsDiffer { fields, container: self.container.clone(), by_hand }
     }
 
     /// What is to be changed in place, and why.
@@ -207,15 +211,10 @@ impl Differing<'_> {
         (!changes.is_empty()).then_some((changes, cause))
     }
 
-    /// Why it is to be stopped and started again, if it is.
+    /// Why it is to be stopped and started again, if it is: a file was replaced, which is no duel however often it happens.
     pub(super) fn restart(&self) -> Option<Cause> {
         let needs = |d: &fields::Difference| d.repair == Repair::Restart;
-        let cause = || match self.cause(needs) {
-            // A file that is edited over and over is no duel.
-            Cause::FieldsDiffer { fields, container, .. } => Cause::FieldsDiffer { fields, container, by_hand: false },
-            other => other,
-        };
-        self.may.iter().any(|d| needs(d)).then(cause)
+        self.may.iter().any(|d| needs(d)).then(|| self.because(needs, false))
     }
 
     /// A network to be detached from, and why: it is not desired, or its attachment is not as it is to be.

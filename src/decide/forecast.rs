@@ -261,7 +261,7 @@ impl World<'_> {
             exit_watched: true,
             networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
             pid: None,
-            anonymous: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -25,7 +25,11 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
         slot.started = None;
     }
     if let Action::StopContainer { container, .. } = &step.action {
-        ledger.slots.entry(subject.clone()).or_default().ended.insert(container.clone());
+        let slot = ledger.slots.entry(subject.clone()).or_default();
+        slot.ended.insert(container.clone());
+        if step.cause == Cause::ReplacementFailed {
+            slot.gave_up.insert(container.clone());
+        }
     }
     if let Cause::FieldsDiffer { fields, container, by_hand: true } = &step.cause {
         let slot = ledger.slots.entry(subject.clone()).or_default();
@@ -42,8 +46,13 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
         slot.restarts = attempt;
         slot.last_restart = Some(now);
     }
-    if step.cause == Cause::ReplacementFailed && matches!(step.action, Action::RemoveContainer { .. }) {
-        note_failure(ledger, target, step, "the new container ended before it was ready", true, now);
+    if let (Action::RemoveContainer { container, .. }, Cause::ReplacementFailed) = (&step.action, &step.cause) {
+        let stopped = ledger.slots.get(&step.action.subject()).is_some_and(|slot| slot.gave_up.contains(container));
+        let reason = match stopped {
+            true => "the new container did not come up, and was stopped",
+            false => "the new container ended before it was ready",
+        };
+        note_failure(ledger, target, step, reason, true, now);
     }
 }
 
@@ -53,7 +62,10 @@ pub fn runs_again(ledger: &mut ProjectLedger, container: &ContainerId, in_flight
     let stopped =
         |(subject, slot): &(&Subject, &mut Slot)| slot.ended.contains(container) && !in_flight.contains_key(*subject);
     let found = ledger.slots.iter_mut().find(stopped);
-    found.is_some_and(|(_, slot)| slot.ended.remove(container))
+    found.is_some_and(|(_, slot)| {
+        slot.gave_up.remove(container);
+        slot.ended.remove(container)
+    })
 }
 
 /// Notes that a step worked. `made`: the container it made. `decided`: the last decision about the project.
@@ -76,6 +88,7 @@ pub fn worked(
             ledger.fits.remove(container);
             if let Some(slot) = ledger.slots.get_mut(&subject) {
                 slot.ended.remove(container);
+                slot.gave_up.remove(container);
             }
         }
         Action::StartContainer { container, .. } => {
@@ -83,6 +96,7 @@ pub fn worked(
             let slot = ledger.slots.entry(subject).or_default();
             slot.started = Some(container.clone());
             slot.ended.remove(container);
+            slot.gave_up.remove(container);
             slot.config = Some(config);
         }
         action => {
@@ -171,6 +185,7 @@ pub fn failed(
         && trouble != Trouble::Unknown
     {
         slot.ended.remove(container);
+        slot.gave_up.remove(container);
     }
     if let Action::StartContainer { container, .. } = &step.action {
         match trouble {

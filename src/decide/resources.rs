@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::images::{self, Images};
 use super::slots::Slots;
 use super::{Action, Cause, Decision, Drift, FieldChange, Input, WaitingOn, made, recovery};
+use crate::model::ledger::Subject;
 use crate::model::observed;
 use crate::model::service::MountSource;
 use crate::model::{NetworkId, Project, Service};
@@ -17,6 +18,8 @@ pub(super) struct Places {
     volumes: BTreeSet<String>,
     /// The images.
     pub(super) images: Images,
+    /// Replicas that are being detached from a network that is made anew.
+    pub(super) detaching: BTreeSet<Subject>,
 }
 
 impl Places {
@@ -32,11 +35,12 @@ impl Places {
 
 /// Decides about networks, volumes and images, and says which are there.
 pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Places {
-    let networks = networks(input, project, slots, decision);
+    let mut detaching = BTreeSet::new();
+    let networks = networks(input, project, slots, &mut detaching, decision);
     let volumes = volumes(input, project, decision);
     prune_volumes(input, project, decision);
     let images = images::decide(input, project, slots, decision);
-    Places { networks, volumes, images }
+    Places { networks, volumes, images, detaching }
 }
 
 /// Adds a step unless its subject is in flight or in backoff.
@@ -57,6 +61,7 @@ fn networks(
     input: &Input<'_>,
     project: &Project,
     slots: &Slots<'_>,
+    detaching: &mut BTreeSet<Subject>,
     decision: &mut Decision,
 ) -> BTreeMap<String, NetworkId> {
     let mut there = BTreeMap::new();
@@ -71,7 +76,7 @@ fn networks(
                 let differs = made::of_network(wanted, kept);
                 tell(decision, "networks", key, &differs, if ours(kept) { "recreate" } else { "blocked" });
                 if !differs.is_empty() && ours(kept) {
-                    make_anew(input, kept, differs, decision);
+                    make_anew(input, project, kept, differs, detaching, decision);
                     continue;
                 }
                 if !differs.is_empty() {
@@ -122,30 +127,41 @@ fn tell(decision: &mut Decision, section: &str, key: &str, fields: &[FieldChange
 
 /// Makes a network anew: the containers that run are detached and go on, it is removed, and then it is as if it had never
 /// been there. They are attached again with all their names.
-fn make_anew(input: &Input<'_>, network: &observed::Network, fields: Vec<FieldChange>, decision: &mut Decision) {
+fn make_anew(
+    input: &Input<'_>,
+    project: &Project,
+    network: &observed::Network,
+    fields: Vec<FieldChange>,
+    detaching: &mut BTreeSet<Subject>,
+    decision: &mut Decision,
+) {
     let cause = Cause::MadeOtherwise { fields };
     let holds = |c: &&observed::Container| c.is_running() && c.networks.contains(network.id.as_str());
-    let mut held = false;
-    for container in input.observed.containers.values().filter(holds) {
-        held = true;
-        let Some(service) = container.service.as_ref().filter(|_| !container.oneoff) else { continue };
+    let mut held = input.observed.containers.values().filter(holds).peekable();
+    if held.peek().is_none() {
+        let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
+        attempt(input, decision, action, cause, network.id.as_str());
+        return;
+    }
+    for container in held.filter(|c| !c.oneoff) {
+        // Those that go anyway, and those that are left alone, keep it until they are gone, or not left alone.
+        let wanted = container.service.as_ref().and_then(|name| project.services.get(name)).filter(|service| {
+            let alone = service.extension.suspend || input.ledger.suspended_services.contains(&service.name);
+            !alone && (1..=service.replicas).contains(&container.number)
+        });
+        let Some(service) = wanted.map(|service| service.name.clone()) else { continue };
+        let subject = Subject::Replica(service.clone(), container.number);
+        if input.in_flight.contains_key(&subject) || !detaching.insert(subject) {
+            continue;
+        }
         let action = Action::DisconnectNetwork {
-            service: service.clone(),
+            service,
             number: container.number,
             container: container.id.clone(),
             name: network.name.clone(),
             network: network.id.clone(),
         };
-        let subject = action.subject();
-        let busy =
-            input.in_flight.contains_key(&subject) || decision.steps.iter().any(|s| s.action.subject() == subject);
-        if !busy && !input.ledger.suspended_services.contains(service) {
-            decision.step(action, cause.clone());
-        }
-    }
-    if !held {
-        let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
-        attempt(input, decision, action, cause, network.id.as_str());
+        decision.step(action, cause.clone());
     }
 }
 
@@ -178,12 +194,7 @@ fn prune_volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) 
         return;
     }
     let named = |name: &str| project.volumes.values().any(|v| v.name == name);
-    let mounts = |name: &str| {
-        let mounted = |(path, value): (&str, &str)| path.starts_with("volumes.") && value.split(' ').any(|w| w == name);
-        let fields = input.observed.containers.values().map(|c| c.fields.as_deref());
-        // What a container mounts that nobody can tell of may be it.
-        fields.into_iter().any(|fields| fields.is_none_or(|fields| fields.iter().any(mounted)))
-    };
+    let mounts = |name: &str| input.observed.containers.values().any(|c| c.volumes.values().any(|v| v == name));
     let ours = input.observed.volumes.values().filter(|v| v.project.as_ref() == Some(input.project));
     for volume in ours.filter(|v| !named(&v.name) && v.key.is_some()) {
         if !input.absences_confirmed {

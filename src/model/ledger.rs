@@ -159,6 +159,8 @@ pub struct Slot {
     pub config: Option<String>,
     /// Containers that the controller itself stopped: should one be wanted again, its end is nobody's failure.
     pub ended: BTreeSet<ContainerId>,
+    /// Those of them that were replacements and did not come up: they are not wanted again.
+    pub gave_up: BTreeSet<ContainerId>,
     /// Fields that were repaired, by path.
     pub repairs: BTreeMap<String, Repairs>,
     /// When the old container could not be started in place of a failed replacement.

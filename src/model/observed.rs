@@ -66,9 +66,9 @@ pub struct Container {
     /// Its first process on the host, while it runs.
     #[serde(default)]
     pub pid: Option<u32>,
-    /// Volumes without a name of their own that it mounts, by the path in the container.
+    /// The volumes that it mounts, by the path in the container.
     #[serde(default)]
-    pub anonymous: BTreeMap<String, String>,
+    pub volumes: BTreeMap<String, String>,
     /// The Engine's words when its last start failed.
     pub error: Option<String>,
     /// What it is made with; `None`: nobody can tell.

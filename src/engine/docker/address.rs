@@ -68,8 +68,7 @@ impl Address {
             return Self::parse(text);
         }
         let home = set("HOME").map(PathBuf::from);
-        let config = set("DOCKER_CONFIG").map(PathBuf::from).or_else(|| home.as_ref().map(|h| h.join(".docker")));
-        if let Some(config) = config
+        if let Some(config) = config_folder(environment)
             && let Some(address) = from_context(&config, set("DOCKER_CONTEXT"))?
         {
             return Ok(address);
@@ -105,6 +104,12 @@ impl Address {
             _ => reason.to_owned(),
         }
     }
+}
+
+/// The folder of the docker client's settings: `DOCKER_CONFIG`, else `~/.docker`.
+pub(super) fn config_folder(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))
 }
 
 fn from_context(config: &Path, chosen: Option<&str>) -> Result<Option<Address>, AddressError> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bollard::auth::DockerCredentials;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
+use super::address::config_folder;
 use crate::engine::EngineError;
 use crate::settings;
 
@@ -71,7 +72,7 @@ fn configured() -> Vec<String> {
 }
 
 fn config_file() -> Option<PathBuf> {
-    settings::docker_config().map(|folder| folder.join("config.json"))
+    config_folder(&settings::environment()).map(|folder| folder.join("config.json"))
 }
 
 async fn of(registry: String) -> Known {

@@ -11,7 +11,7 @@ use super::fields;
 use crate::engine::ListedContainer;
 use crate::model::observed::{Container, ContainerState, Health, Network, NetworkMade, Volume, VolumeMade};
 use crate::model::project::IpamPool;
-use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels, names};
+use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
 
 /// A time of the Engine; its zero is year 1.
 fn time(text: Option<&str>) -> Timestamp {
@@ -75,10 +75,8 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         networks.insert(name);
         networks.extend(endpoint.network_id.filter(|id| !id.is_empty()));
     }
-    let anonymous = answer.mounts.unwrap_or_default().into_iter().filter_map(|mount| {
-        let name = mount.name.filter(|name| names::is_anonymous(name))?;
-        Some((mount.destination?, name))
-    });
+    let mounts = answer.mounts.unwrap_or_default().into_iter();
+    let volumes = mounts.filter_map(|mount| Some((mount.destination?, mount.name.filter(|name| !name.is_empty())?)));
     let depends_on = found.remove(labels::DEPENDS_ON).unwrap_or_default();
     Some(Container {
         id: ContainerId::trusted(answer.id?),
@@ -108,7 +106,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         exit_watched: false,
         networks,
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
-        anonymous: anonymous.collect(),
+        volumes: volumes.collect(),
         error: state.error.clone().filter(|e| !e.is_empty()),
         fields: Some(Arc::new(fields)),
         differences: None,

@@ -70,7 +70,7 @@ impl Simulated {
             exit_watched: false,
             networks: made_of.networks.iter().cloned().collect(),
             pid: None,
-            anonymous: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             error: None,
             fields: made_of.fields.clone(),
             differences: None,

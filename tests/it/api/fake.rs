@@ -222,7 +222,7 @@ impl EngineWrite for Fake {
             exit_watched: false,
             networks,
             pid: None,
-            anonymous: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

@@ -273,8 +273,8 @@ fn a_replacement_that_is_unhealthy_is_stopped_and_removed_and_the_old_one_serves
         stop web/1 (c00000000003): it did not come up
         remove web/1 (c00000000003): it did not come up
         start web/1 (c00000000002): its replacement did not come up
-        web waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): the new container ended before it was ready
-        web waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): the new container ended before it was ready
+        web waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): the new container did not come up, and was stopped
+        web waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): the new container did not come up, and was stopped
     "#]]
     .assert_eq(&text);
 }

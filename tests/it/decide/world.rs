@@ -63,7 +63,7 @@ impl World {
             exit_watched: false,
             networks: BTreeSet::new(),
             pid: None,
-            anonymous: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             error: None,
             fields: None,
             differences: None,

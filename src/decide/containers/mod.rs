@@ -1,17 +1,17 @@
-//! The containers of one service: make, start, replace, restart, name.
+//! The containers of one service: what is to be done about each replica, and how it is.
+
+mod replace;
+mod steps;
 
 use super::recovery::{self, Verdict};
 use super::resources::Places;
-use super::rollout::{self, Rollout};
-use super::slots::{Difference, Filled, Phase, Slot, Slots, attached};
+use super::rollout::Rollout;
+use super::slots::{Filled, Phase, Slot, Slots, attached};
 use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, removal};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::state::ServiceState;
-use crate::model::{NetworkId, Project, Service, ServiceName, Timestamp};
-
-/// How often a replacement may come down before it came up, where the Engine restarts it by itself.
-const REPLACEMENT_TRIES: u32 = 3;
+use crate::model::{Project, Service, ServiceName, Timestamp};
 
 /// Decides about one service, and says how it is. Steps are added in the order of urgency.
 pub(super) fn decide(
@@ -108,8 +108,7 @@ impl Turn<'_, '_> {
             Some(_) => return ServiceState::Starting { since: None },
             None => {}
         }
-        // One of its networks is made anew.
-        if decision.steps.iter().any(|s| s.action.subject() == subject) {
+        if self.places.detaching.contains(&subject) {
             return ServiceState::Starting { since: None };
         }
         if let Some((failure, until)) = recovery::backoff(self.input, &subject, &self.service.config_hash) {
@@ -134,119 +133,6 @@ impl Turn<'_, '_> {
         ServiceState::Starting { since: None }
     }
 
-    /// Nothing of the slot runs, and there is an older container that did: it serves on until the next attempt, if it is one
-    /// that would be started again after such an end.
-    fn fall_back(&self, slot: &Slot<'_>, subject: &Subject, decision: &mut Decision) {
-        let runs = slot.current.iter().chain(&slot.stale).any(|c| c.is_running());
-        // One whose start failed too is left until then: a start that fails is not tried over and over.
-        let exited = |c: &&&Container| matches!(c.state, ContainerState::Exited { .. }) && c.error.is_none();
-        let (false, Some(old)) = (runs, slot.stale.iter().rev().find(exited)) else { return };
-        match recovery::after_exit(self.input, self.service, self.filled.is_job, subject, old) {
-            Verdict::Again { at, .. } if at > self.input.now => decision.wake(at),
-            Verdict::Again { cause, .. } => {
-                let ours = recovery::stopped_by_us(self.input, subject, old);
-                if !ours && self.unready(decision).is_some() {
-                    return;
-                }
-                decision.step(self.start(slot, old), if ours { Cause::FallBack } else { cause });
-            }
-            Verdict::Completed | Verdict::Final { .. } => {}
-        }
-    }
-
-    /// No container is as desired: make one, beside the one it replaces where there is one.
-    fn make(&self, slot: &Slot<'_>, subject: &Subject, decision: &mut Decision) -> ServiceState {
-        let old =
-            slot.stale.iter().copied().max_by_key(|c| (c.is_running(), c.name == self.final_name(slot), c.created));
-        if let Some(leftover) = slot.stale.iter().find(|c| Some(&c.id) != old.map(|o| &o.id)) {
-            self.discard(slot, leftover, Cause::Double, decision);
-            return ServiceState::Starting { since: None };
-        }
-        if slot.phase == Phase::Completed {
-            if let Some(old) = old {
-                self.discard(slot, old, Cause::ReplacementReady, decision);
-            }
-            return ServiceState::Completed;
-        }
-        if old.is_some_and(|c| c.state == ContainerState::Removing) {
-            return ServiceState::Stopping;
-        }
-        if let Some(old) = old.filter(|c| c.state == ContainerState::Created) {
-            self.discard(slot, old, Cause::Unprepared, decision);
-            return ServiceState::Starting { since: None };
-        }
-        if let Some(state) = old.and_then(|old| self.not_yet(slot, subject, old, decision)) {
-            return state;
-        }
-        if let Some(state) = self.alone() {
-            return state;
-        }
-        if !self.places.ready_for(self.place, self.service) {
-            return self.lacking_places();
-        }
-        let name = self.final_name(slot);
-        let networks = self.networks_at_creation();
-        let create = |name: String, replaces: Option<String>| Action::CreateContainer {
-            service: self.service.name.clone(),
-            number: slot.number,
-            name,
-            replaces,
-            networks,
-        };
-        let Some(old) = old else {
-            let known = self.input.ledger.slots.get(subject).filter(|s| s.started.is_some());
-            let mut cause = Cause::Missing;
-            if let Some(known) = known {
-                // What was removed by hand is down like what was killed; a new configuration is another matter.
-                let same = known.config.as_ref() == Some(&self.service.config_hash);
-                if same && let Some(reason) = recovery::never_again(self.service, known.restarts) {
-                    return ServiceState::Stopped { reason: format!("somebody removed it, and {reason}") };
-                }
-                let (at, attempt) = recovery::after_removal(self.input, subject);
-                cause = Cause::Gone { attempt };
-                if at > self.input.now {
-                    return self.hold(at, attempt - 1, cause.to_string(), decision);
-                }
-            }
-            decision.step(create(name, None), cause);
-            return ServiceState::Starting { since: None };
-        };
-        let cause = match self.filled.difference(old) {
-            Some(Difference::Image { from, to }) => Cause::ImageChanged { from, to },
-            Some(Difference::Config { from }) => {
-                Cause::ConfigChanged { from, to: self.service.label_hash().unwrap_or_default() }
-            }
-            Some(Difference::Fields(cause)) => cause,
-            None => Cause::Missing,
-        };
-        // Where the old container's name was taken by a passing one, that name is as good as any.
-        let temporary = format!("{}_{name}", old.id.short());
-        decision.step(create(temporary, Some(name)), cause);
-        ServiceState::Starting { since: None }
-    }
-
-    /// It is not its turn to be replaced.
-    fn not_yet(
-        &self,
-        slot: &Slot<'_>,
-        subject: &Subject,
-        old: &Container,
-        decision: &mut Decision,
-    ) -> Option<ServiceState> {
-        // What is down is made anew at once, but not again in a rollout that came to a stop.
-        let on = self.rollout.turn(self.filled, slot, decision)?;
-        let paused = matches!(on, WaitingOn::Paused { .. });
-        if !(old.is_running() || paused) {
-            return None;
-        }
-        let state = ServiceState::Waiting { on: on.to_string() };
-        decision.wait(Some(&self.service.name), on);
-        if paused {
-            self.fall_back(slot, subject, decision);
-        }
-        Some(state)
-    }
-
     fn lacking_places(&self) -> ServiceState {
         let failures = &self.input.ledger.failures;
         let waits = || ServiceState::Waiting { on: "its image, networks and volumes".to_owned() };
@@ -267,80 +153,10 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// A container as desired is there, and so is another one.
-    fn replacing(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> ServiceState {
-        let old = slot.stale.iter().copied().find(|c| c.is_running());
-        match &slot.phase {
-            Phase::Created => {
-                if let Some(state) = self.prepare(slot, current, decision) {
-                    return state;
-                }
-                if let Some(state) = self.unready(decision) {
-                    return state;
-                }
-                match old {
-                    Some(old) if !self.rollout.starts_first(self.service) => {
-                        self.stop(slot, old, Cause::Replaced, decision);
-                    }
-                    _ => decision.step(self.start(slot, current), Cause::Ready),
-                }
-                ServiceState::Starting { since: None }
-            }
-            phase if readiness::came_up(phase) => {
-                if let Some(old) = old.or_else(|| slot.stale.first().copied()) {
-                    self.discard(slot, old, Cause::ReplacementReady, decision);
-                }
-                self.settled_state(slot, decision)
-            }
-            // It is the one that was to be replaced and is wanted after all, or no fault of its own ended it.
-            Phase::Ended(Verdict::Again { cause, at, attempts }) if self.may_go_on(slot, current) => {
-                if let Some(old) = old {
-                    self.stop(slot, old, Cause::Replaced, decision);
-                } else if *at > self.input.now {
-                    return self.hold(*at, *attempts, cause.to_string(), decision);
-                } else if let Some(state) = self.unready(decision) {
-                    return state;
-                } else {
-                    decision.step(self.start(slot, current), cause.clone());
-                }
-                ServiceState::Starting { since: None }
-            }
-            Phase::Ended(_) => {
-                self.remove(slot, current, Cause::ReplacementFailed, decision);
-                ServiceState::Starting { since: None }
-            }
-            Phase::Running { health: Health::Unhealthy, .. } => {
-                self.stop(slot, current, Cause::ReplacementFailed, decision);
-                ServiceState::Starting { since: None }
-            }
-            Phase::Restarting if current.restart_count >= REPLACEMENT_TRIES => {
-                self.stop(slot, current, Cause::ReplacementFailed, decision);
-                ServiceState::Starting { since: None }
-            }
-            _ => self.settled_state(slot, decision),
-        }
-    }
-
     /// Whether a container has the name of a replacement, `ID_NAME`.
     fn is_passing(&self, slot: &Slot<'_>, container: &Container) -> bool {
         container.name.as_bytes().get(12) == Some(&b'_')
             && container.name.get(13..).is_some_and(|name| name == self.final_name(slot))
-    }
-
-    /// Whether a container that ended while another one is there beside it is started again, rather than removed.
-    fn may_go_on(&self, slot: &Slot<'_>, current: &Container) -> bool {
-        let subject = Subject::Replica(self.service.name.clone(), slot.number);
-        // What was replaced for a field of it is not taken up again, or two would take turns for ever.
-        let slots = self.input.ledger.slots.get(&subject);
-        if slots.is_some_and(|s| s.repairs.values().any(|repairs| repairs.container == current.id)) {
-            return false;
-        }
-        // One that was stopped as it did not come up has a passing name still.
-        let fine = match recovery::stopped_by_us(self.input, &subject, current) {
-            true => !self.is_passing(slot, current),
-            false => !rollout::its_own_end(current),
-        };
-        fine && self.adrift(current) == Some(false) && !self.filled.drift.differs_once_started(current)
     }
 
     /// A container as desired is there, alone.
@@ -465,49 +281,6 @@ impl Turn<'_, '_> {
         self.attach(slot, current, decision).then_some(ServiceState::Starting { since: None })
     }
 
-    /// Attaches a container to a network that it lacks; says whether there is one.
-    fn attach(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> bool {
-        for key in self.service.networks.keys() {
-            let Some(id) = self.places.networks.get(key) else { continue };
-            let Some(network) = self.input.observed.networks.get(id) else { continue };
-            if !attached(current, network) {
-                let action = Action::ConnectNetwork {
-                    service: self.service.name.clone(),
-                    number: slot.number,
-                    container: current.id.clone(),
-                    key: key.clone(),
-                    network: id.clone(),
-                };
-                decision.step(action, Cause::Missing);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Repairs in place what differs.
-    fn mend(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) {
-        let Some(differing) = self.filled.drift.of(current) else { return };
-        self.filled.drift.wait(slot.number, &differing, decision);
-        let (service, number, container) = (self.service.name.clone(), slot.number, current.id.clone());
-        if let Some(cause) = differing.restart() {
-            self.stop(slot, current, cause, decision);
-            return;
-        }
-        if let Some((changes, cause)) = differing.update() {
-            decision.step(Action::UpdateContainer { service, number, container, changes }, cause);
-            return;
-        }
-        let attached = current.fields.iter().flat_map(|fields| fields.networks());
-        if let Some((name, cause)) = differing.detach(attached) {
-            let known = self.input.observed.networks.values();
-            let mut known = known.filter(|n| n.name == name && current.networks.contains(n.id.as_str()));
-            let network = known.next().map_or_else(|| NetworkId::trusted(name), |n| n.id.clone());
-            let name = name.to_owned();
-            decision.step(Action::DisconnectNetwork { service, number, container, name, network }, cause);
-        }
-    }
-
     /// Whether a network of an ended container was made anew since: by its id it can never be started again. `None`:
     /// a network is not there.
     fn adrift(&self, container: &Container) -> Option<bool> {
@@ -543,67 +316,5 @@ impl Turn<'_, '_> {
         let state = unmet.first().map(|w| ServiceState::Waiting { on: w.on.to_string() });
         decision.waiting.extend(unmet);
         state
-    }
-
-    fn networks_at_creation(&self) -> Vec<(String, crate::model::NetworkId)> {
-        let several = self.input.capabilities.several_networks_at_creation();
-        self.service
-            .networks
-            .keys()
-            .filter_map(|key| Some((key.clone(), self.places.networks.get(key)?.clone())))
-            .take(if several { usize::MAX } else { 1 })
-            .collect()
-    }
-
-    fn final_name(&self, slot: &Slot<'_>) -> String {
-        self.service.container_name(&self.project.name, slot.number)
-    }
-
-    fn start(&self, slot: &Slot<'_>, container: &Container) -> Action {
-        Action::StartContainer {
-            service: self.service.name.clone(),
-            number: slot.number,
-            container: container.id.clone(),
-        }
-    }
-
-    fn stop(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {
-        let action = Action::StopContainer {
-            service: self.service.name.clone(),
-            number: slot.number,
-            container: container.id.clone(),
-            grace: self.service.stop_grace_period,
-        };
-        decision.step(action, cause);
-    }
-
-    fn remove(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {
-        if container.state == ContainerState::Removing {
-            return;
-        }
-        let action = Action::RemoveContainer {
-            service: self.service.name.clone(),
-            number: slot.number,
-            container: container.id.clone(),
-        };
-        decision.step(action, cause);
-    }
-
-    fn unpause(&self, slot: &Slot<'_>, container: &Container, decision: &mut Decision) {
-        let action = Action::UnpauseContainer {
-            service: self.service.name.clone(),
-            number: slot.number,
-            container: container.id.clone(),
-        };
-        decision.step(action, Cause::Paused);
-    }
-
-    /// Stops what runs, removes what does not.
-    fn discard(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {
-        if container.is_running() {
-            self.stop(slot, container, cause, decision);
-        } else {
-            self.remove(slot, container, cause, decision);
-        }
     }
 }
