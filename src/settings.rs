@@ -135,11 +135,20 @@ impl Default for Reconcile {
 }
 
 /// `recovery`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recovery {
     /// The pace.
     pub backoff: Backoff,
+    /// How often an hour a registry is asked again for images that it did not give, all of them together.
+    #[schemars(range(min = 1))]
+    pub pull_retries: u32,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self { backoff: Backoff::default(), pull_retries: RecoveryPolicy::default().pull_retries }
+    }
 }
 
 /// `recovery.backoff`.
@@ -320,6 +329,7 @@ impl Settings {
             max: backoff.max.0,
             jitter: backoff.jitter,
             reset_after: backoff.reset_after.0,
+            pull_retries: self.recovery.pull_retries.max(1),
         }
     }
 }

@@ -41,7 +41,12 @@ pub(super) async fn drift(context: &Context, arguments: &Arguments) -> Ended {
     }
     match arguments.format {
         Format::Json => outln!("{}", serde_json::to_string_pretty(&json!({"drift": all}))?),
-        Format::Text => print(&all),
+        Format::Text => {
+            // What runs is compared with the revision that is in force then.
+            let failed = list(&status, "projects").iter().filter_map(|p| p["failed"]["summary"].as_str());
+            failed.for_each(|summary| outln!("{summary}"));
+            print(&all);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

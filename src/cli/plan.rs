@@ -45,6 +45,11 @@ pub(super) async fn plan(context: &Context, arguments: &Arguments) -> Ended {
                 errln!("guard: {guard}; they stay until `evenkeel confirm`\n");
             }
             for plan in &survey.plans {
+                // What is in force is not what the manifest says then.
+                let failed = survey.projects.iter().find(|p| p.name == plan.project).and_then(|p| p.failed.as_ref());
+                if let Some(failed) = failed {
+                    outln!("{}", failed.summary);
+                }
                 if plan.is_empty() && plan.waiting.is_empty() {
                     outln!("{}: nothing to do", plan.project);
                 } else {

@@ -1,10 +1,12 @@
 //! `evenkeel status`: how everything is.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Ended;
@@ -12,6 +14,7 @@ use super::context::Context;
 use super::plan::look;
 use super::validate::Format;
 use crate::control::{Operation, socket};
+use crate::decide::{Waiting, WaitingOn};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -118,10 +121,10 @@ fn print(status: &Value) {
             table.add_row([format!("  {name}"), text(service, "summary").to_owned(), restarts, containers.join(" ")]);
         }
         outln!("{table}");
-        for waiting in list(project, "waiting") {
-            if let Some(words) = waiting_words(waiting) {
-                outln!("  waits: {words}");
-            }
+        // Of several images of one registry, or replicas of one service, the same is told.
+        let waits: BTreeSet<_> = list(project, "waiting").iter().filter_map(waiting_words).collect();
+        for words in waits {
+            outln!("  {words}");
         }
         for (subject, error) in project["failures"].as_object().into_iter().flatten() {
             outln!("  failed: {subject}: {}", error.as_str().unwrap_or_default());
@@ -142,18 +145,10 @@ fn print(status: &Value) {
 
 /// What of the waiting is not in a service's own line.
 fn waiting_words(waiting: &Value) -> Option<String> {
-    match (text(waiting, "on"), waiting.get("service")) {
-        ("project", _) => Some(format!("project {}: {}", text(waiting, "project"), text(waiting, "because"))),
-        ("external", _) => Some(format!("external {}, which does not exist", text(waiting, "what"))),
-        ("guard", _) => Some("`evenkeel confirm`".into()),
-        ("suspended", None) => Some("`evenkeel resume`".into()),
-        ("other_instance", _) => {
-            Some(format!("`--take-over`: made by the evenkeel instance {}", text(waiting, "instance")))
-        }
-        ("refresh", _) => {
-            Some(format!("a newer {}, the next attempt at {}", text(waiting, "image"), text(waiting, "until")))
-        }
-        ("backoff", _) => Some(format!("the next attempt at {}", text(waiting, "until"))),
-        _ => None,
+    let waiting = Waiting::deserialize(waiting).ok()?;
+    match waiting.on {
+        WaitingOn::Dependency { .. } | WaitingOn::Health | WaitingOn::EngineRestart => None,
+        WaitingOn::Suspended if waiting.service.is_some() => None,
+        _ => Some(waiting.to_string()),
     }
 }

@@ -165,10 +165,8 @@ fn digest(file: &FileSpec<'_>) -> String {
 
 fn build_spec(service: &Service) -> Option<BuildSpec<'_>> {
     let build = service.build.as_ref()?;
-    let mut labels = build.labels.clone();
-    labels.insert(labels::IMAGE_BUILDER.to_owned(), "classic".to_owned());
     let platform = service.platform.as_deref().or_else(|| build.platforms.first().map(String::as_str));
-    Some(BuildSpec { image: &service.image, build, labels, platform })
+    Some(BuildSpec { image: &service.image, build, platform })
 }
 
 /// On a network a container answers to its service's name and to its own final one, as with Compose.

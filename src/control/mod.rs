@@ -8,6 +8,7 @@
 //! # Caveats
 //! Nothing is decided while the engine is away or what is known of a project is out of date.
 
+mod budget;
 mod checks;
 mod clock;
 mod compare;
@@ -209,6 +210,7 @@ pub struct Controller {
     running: usize,
     /// Those of them that keep the engine busy.
     busy: usize,
+    pull_budget: budget::Budget,
     settling: settling::Settling,
     guard: guard::Guard,
     reading: Option<Box<Reading>>,
@@ -280,6 +282,7 @@ impl Controller {
             next_start: now,
             running: 0,
             busy: 0,
+            pull_budget: budget::Budget::default(),
             settling: settling::Settling::default(),
             guard: guard::Guard::default(),
             reading: None,

@@ -416,6 +416,12 @@ impl Controller {
         let target = tracked.target.clone();
         let trouble = trouble(error, &step.action);
         let attempts = memory::failed(&mut tracked.ledger, target.as_deref(), step, trouble, &error.to_string(), now);
+        if let (Action::PullImage { image, .. }, Some(failure)) =
+            (&step.action, tracked.ledger.failures.get_mut(&subject))
+        {
+            let per_hour = self.options.recovery.pull_retries;
+            failure.not_before = Some(self.pull_budget.take(names::registry(image), per_hour, now));
+        }
         self.list();
         // Told when it begins and as it doubles, not each time.
         if attempts.is_power_of_two() {

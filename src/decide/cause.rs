@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::fields::{self, Difference};
 use crate::model::service::Condition;
@@ -115,7 +115,7 @@ pub enum Cause {
 }
 
 /// A field that is not as the manifest says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// Which.
     pub path: String,
@@ -201,7 +201,7 @@ fn write_changes(f: &mut fmt::Formatter<'_>, fields: &[FieldChange]) -> fmt::Res
 }
 
 /// Something that is desired but may not be done yet.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// The service, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,7 +212,7 @@ pub struct Waiting {
 }
 
 /// What is waited for.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "on", rename_all = "snake_case")]
 pub enum WaitingOn {
     /// A service it depends on.
@@ -312,7 +312,7 @@ pub enum WaitingOn {
 }
 
 /// What comes before a container is replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Before {
     /// Other replicas of the service, `deploy.update_config.parallelism` at a time.

@@ -218,7 +218,9 @@ fn note_failure(
     let (subject, config) = (step.action.subject(), step.action.config(target));
     let before = ledger.failures.get(&subject).filter(|f| f.config == config).map_or(0, |f| f.attempts);
     let attempts = before.saturating_add(1);
-    ledger.failures.insert(subject, Failure { attempts, last: now, error: error.to_owned(), config, came_down });
+    ledger
+        .failures
+        .insert(subject, Failure { attempts, last: now, error: error.to_owned(), config, came_down, not_before: None });
     attempts
 }
 

@@ -23,6 +23,9 @@ pub struct RecoveryPolicy {
     pub jitter: f64,
     /// After so long a run the count begins anew. Kubelet's: 10 min.
     pub reset_after: Duration,
+    /// How often an hour a registry is asked again for images that it did not give, all of them together. Docker Hub lets
+    /// a host pull 100 images in six hours unless it logs in.
+    pub pull_retries: u32,
 }
 
 impl Default for RecoveryPolicy {
@@ -33,6 +36,7 @@ impl Default for RecoveryPolicy {
             max: Duration::from_secs(300),
             jitter: 0.1,
             reset_after: Duration::from_secs(600),
+            pull_retries: 60,
         }
     }
 }
@@ -49,6 +53,9 @@ impl RecoveryPolicy {
         Duration::from_secs_f64((full * (1.0 - self.jitter.clamp(0.0, 1.0) * unit)).max(0.0))
     }
 }
+
+/// Over so long the retries of a registry are spread at most: what is put off further is put off to its end.
+pub const BUDGET_WINDOW: Duration = Duration::from_secs(3600);
 
 /// What is to follow the end of a container.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,6 +146,9 @@ pub(super) fn backoff<'a>(input: &Input<'a>, subject: &Subject, config: &str) ->
     let failure = input.ledger.failures.get(subject).filter(|f| f.config == config)?;
     let delay = input.recovery.delay(failure.attempts, draw(input, subject, failure.attempts));
     let until = later(latest_past(input.now, [Some(failure.last)]), delay);
+    // A time that is further off than the budget ever is was noted by a clock that was set back since.
+    let held = failure.not_before.filter(|held| duration(input.now, *held) <= BUDGET_WINDOW);
+    let until = held.map_or(until, |held| held.max(until));
     (until > input.now).then_some((failure, until))
 }
 

@@ -264,8 +264,6 @@ pub struct BuildSpec<'a> {
     pub image: &'a str,
     /// What the manifest says.
     pub build: &'a Build,
-    /// All labels.
-    pub labels: BTreeMap<String, String>,
     /// The platform; `None`: the Engine's own.
     pub platform: Option<&'a str>,
 }

@@ -181,6 +181,9 @@ pub struct Failure {
     /// It is the container that came down, rather than a call that failed.
     #[serde(default)]
     pub came_down: bool,
+    /// It is not tried again earlier, whatever its own pace is: others wait for the same.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
 }
 
 /// A step whose outcome is not known yet: written before its call.

@@ -160,6 +160,20 @@ impl fmt::Display for ServiceId {
     }
 }
 
+/// The registry of references that name none.
+pub const DOCKER_HUB: &str = "docker.io";
+
+/// The registry that an image's reference is of: the part before the first slash, if that looks like a host.
+pub fn registry(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
+            "index.docker.io" => DOCKER_HUB,
+            host => host,
+        },
+        _ => DOCKER_HUB,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,20 +9,17 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use super::address::config_folder;
 use crate::engine::EngineError;
+use crate::model::names;
 use crate::settings;
 
 /// Docker Hub, as `config.json` calls it.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// The registry that a reference is of, as `config.json` calls it: the part before the first slash, if that looks like a
-/// host.
+/// The registry that a reference is of, as `config.json` calls it.
 fn registry(reference: &str) -> &str {
-    match reference.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
-            "docker.io" | "index.docker.io" => HUB,
-            host => host,
-        },
-        _ => HUB,
+    match names::registry(reference) {
+        names::DOCKER_HUB => HUB,
+        host => host,
     }
 }
 

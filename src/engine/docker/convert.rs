@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum, RestartPolicyNameEnum,
+    BollardDate, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum,
+    RestartPolicyNameEnum,
 };
 
 use super::fields;
@@ -16,6 +17,10 @@ use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, Ser
 /// A time of the Engine; its zero is year 1.
 fn time(text: Option<&str>) -> Timestamp {
     text.and_then(|t| t.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn date(date: Option<BollardDate>) -> Timestamp {
+    date.and_then(|d| Timestamp::from_nanosecond(d.unix_timestamp_nanos()).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
@@ -45,7 +50,7 @@ pub(super) fn network(network: bollard::models::Network) -> Option<Network> {
     Some(Network {
         id: NetworkId::trusted(network.id?),
         name: network.name?,
-        created: time(network.created.as_deref()),
+        created: date(network.created),
         project: found.remove(labels::PROJECT).map(ProjectName::trusted),
         key: found.remove(labels::NETWORK),
         made: Some(Arc::new(made)),
@@ -85,7 +90,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         service: found.remove(labels::SERVICE).map(ServiceName::trusted),
         number: found.remove(labels::CONTAINER_NUMBER).and_then(|n| n.parse().ok()).unwrap_or(0),
         oneoff: found.remove(labels::ONEOFF).is_some_and(|o| o.eq_ignore_ascii_case("true")),
-        created: time(answer.created.as_deref()),
+        created: date(answer.created),
         config_hash: found.remove(labels::CONFIG_HASH),
         image: ImageId::trusted(answer.image.unwrap_or_default()),
         instance: found.remove(labels::INSTANCE).map(InstanceId::trusted),

@@ -8,7 +8,7 @@ use crate::model::service::Build;
 
 /// Reads `build`, and says what of it the Engine's own builder has no word for.
 pub(super) fn build(node: &Node, report: &mut Report) -> Build {
-    what_only_buildkit_can_do(node, report);
+    what_is_not_handed_on(node, report);
     Build {
         context: text(node, "context").unwrap_or_default(),
         dockerfile: text(node, "dockerfile"),
@@ -37,9 +37,10 @@ pub(super) fn build(node: &Node, report: &mut Report) -> Build {
     }
 }
 
-/// Images are built by the Engine's own builder. What that cannot do is refused where the result would be another one.
-fn what_only_buildkit_can_do(node: &Node, report: &mut Report) {
-    let why = |key: &str| format!("`{key}` needs BuildKit; images are built by the Engine's own builder");
+/// What a builder is not handed: refused where the result would be another one.
+fn what_is_not_handed_on(node: &Node, report: &mut Report) {
+    let why =
+        |key: &str| format!("`{key}` is not handed to the Engine's builder: build the image elsewhere, and name it");
     for key in ["ssh", "secrets", "additional_contexts", "entitlements", "privileged", "provenance", "sbom", "cache_to"]
     {
         let Some(at) = node.get(key).filter(|n| asks_for_something(n)) else { continue };

@@ -296,7 +296,7 @@ impl Scene {
         let subject = Subject::Replica(ServiceName::trusted(service), 1);
         let config = self.project.services[service].config_hash.clone();
         let last = self.world.now;
-        let failure = Failure { attempts, last, error: error.to_owned(), config, came_down: false };
+        let failure = Failure { attempts, last, error: error.to_owned(), config, came_down: false, not_before: None };
         self.ledger.failures.insert(subject, failure);
     }
 

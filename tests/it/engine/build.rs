@@ -62,7 +62,7 @@ fn an_image_is_built_once_with_its_arguments_and_stage_and_compose_finds_nothing
     assert_eq!((world.engine.running(&shop), builds(&proxy).len()), (1, 1));
     let labels = labels(&world, &format!("{shop}-web"));
     assert_eq!((&labels["greeting"], &labels["unset"]), (&"good day & more".into(), &"default".into()), "{labels}");
-    assert_eq!((&labels["stage"], &labels["com.docker.compose.image.builder"]), (&Value::Null, &"classic".into()));
+    assert_eq!((&labels["stage"], &labels["com.docker.compose.image.builder"]), (&Value::Null, &"buildkit".into()));
     world.engine.call("GET", &format!("/images/{shop}-more:2/json"), None);
 
     let web = world.engine.container(&shop, "web");
@@ -121,7 +121,7 @@ fn a_build_that_fails_says_why_is_tried_again_and_works_once_it_can() {
     assert!(pause(1) >= 0.8 && pause(2) >= 1.7, "{} s, {} s", pause(1), pause(2));
     let view = controller.in_state(&shop, "web", "failed");
     let error = view["error"].to_string();
-    assert!(error.contains("non-zero code") && error.contains("no-such-verb"), "{view}");
+    assert!(error.contains("code") && error.contains("no-such-verb"), "{view}");
     let failures = controller.events(&shop, "StepFailed");
     assert!(failures[0]["message"].as_str().unwrap().contains(&format!("build image {shop}-web")), "{failures:?}");
 
@@ -161,4 +161,23 @@ fn a_service_can_be_built_on_the_image_of_one_it_depends_on() {
     assert_eq!((world.engine.running(&shop), builds(&proxy).len()), (2, 2), "{apply:?}");
     assert!(has(&world, &shop, "/a") && has(&world, &shop, "/b"));
     world.expect_nothing_to_do();
+}
+
+#[test]
+fn what_only_buildkit_can_do_is_done_and_the_classic_builder_is_there_for_who_asks_for_it() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let step = "RUN --mount=type=tmpfs,target=/scratch [\\\"/demo-service\\\", \\\"--help\\\"]";
+    let folder = context(&world, &[("a", "x")]);
+    let build = format!("{{context: {folder}, network: none, dockerfile_inline: \"FROM IMAGE\\n{step}\\n\"}}");
+    world.write(&shop, &format!("services: {{web: {{build: {build}, network_mode: none}}}}\n"));
+    let classic = world.controller().env("DOCKER_BUILDKIT", "0").start();
+    let view = classic.in_state(&shop, "web", "failed");
+    assert!(view["error"].to_string().contains("BuildKit"), "{view}");
+    drop(classic);
+
+    let controller = world.run();
+    controller.converged(&shop);
+    assert_eq!(labels(&world, &format!("{shop}-web"))["com.docker.compose.image.builder"], "buildkit");
+    assert!(controller.log().contains("RUN --mount=type=tmpfs"), "{}", controller.log());
 }

@@ -69,6 +69,10 @@ fn the_second_of_two_services_fails_and_the_first_returns_to_its_old_image_and_e
     let told = controller.events(&shop, "RolledBack");
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(controller.events(&shop, "RolloutStarted").len(), 1);
+    for verb in ["plan", "drift", "status"] {
+        let told = world.verb(&[verb]).out;
+        assert!(told.contains("failed and was rolled back: web"), "{verb}: {told}");
+    }
 
     // It stays so across a restart of the controller, and a mended manifest is taken.
     let before: Vec<_> = world.engine.containers(&shop).into_iter().map(|c| c.id).collect();

@@ -55,15 +55,15 @@ secrets: {key: {environment: KEY}}
 ";
     let folder = load(&[("shop.yaml", text)], &[("KEY", "x")]);
     expect![[r#"
-        shop.yaml:6:12: error: `ssh` needs BuildKit; images are built by the Engine's own builder
-        shop.yaml:7:16: error: `secrets` needs BuildKit; images are built by the Engine's own builder
-        shop.yaml:8:28: error: `additional_contexts` needs BuildKit; images are built by the Engine's own builder
-        shop.yaml:9:21: error: `entitlements` needs BuildKit; images are built by the Engine's own builder
-        shop.yaml:10:19: error: `privileged` needs BuildKit; images are built by the Engine's own builder
-        shop.yaml:11:32: error: `more than one platform` needs BuildKit; images are built by the Engine's own builder
-        shop.yaml:12:19: warning: `provenance` needs BuildKit; images are built by the Engine's own builder: it has no effect
-        shop.yaml:13:13: warning: `sbom` needs BuildKit; images are built by the Engine's own builder: it has no effect
-        shop.yaml:14:17: warning: `cache_to` needs BuildKit; images are built by the Engine's own builder: it has no effect
+        shop.yaml:6:12: error: `ssh` is not handed to the Engine's builder: build the image elsewhere, and name it
+        shop.yaml:7:16: error: `secrets` is not handed to the Engine's builder: build the image elsewhere, and name it
+        shop.yaml:8:28: error: `additional_contexts` is not handed to the Engine's builder: build the image elsewhere, and name it
+        shop.yaml:9:21: error: `entitlements` is not handed to the Engine's builder: build the image elsewhere, and name it
+        shop.yaml:10:19: error: `privileged` is not handed to the Engine's builder: build the image elsewhere, and name it
+        shop.yaml:11:32: error: `more than one platform` is not handed to the Engine's builder: build the image elsewhere, and name it
+        shop.yaml:12:19: warning: `provenance` is not handed to the Engine's builder: build the image elsewhere, and name it: it has no effect
+        shop.yaml:13:13: warning: `sbom` is not handed to the Engine's builder: build the image elsewhere, and name it: it has no effect
+        shop.yaml:14:17: warning: `cache_to` is not handed to the Engine's builder: build the image elsewhere, and name it: it has no effect
     "#]]
     .assert_eq(&folder.lines());
     assert!(folder.diagnostics().all(|d| d.code == "buildkit"));

@@ -1,5 +1,6 @@
-//! Building an image with the Engine's own builder.
+//! Building an image with a builder of the Engine.
 
+mod buildkit;
 mod context;
 mod ignore;
 
@@ -8,14 +9,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::query_parameters::BuildImageOptionsBuilder;
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{DockerEngine, auth, error};
 use crate::engine::{BuildSpec, EngineError};
+use crate::model::labels;
 use crate::model::service::Build;
+use buildkit::{Builder, Progress};
 use context::Context;
 
 /// How many lines of the builder's output go into the error.
@@ -33,12 +36,14 @@ const READER_ENDS: Duration = Duration::from_secs(1);
 pub(super) async fn run(engine: &DockerEngine, spec: &BuildSpec<'_>) -> Result<(), EngineError> {
     let refused = |message: String| EngineError::Refused { status: 400, message };
     let build = spec.build;
+    let builder = Builder::choose(build, engine.api());
     if !Path::new(&build.context).is_absolute() {
         if build.dockerfile_inline.is_some() {
             return Err(refused("`dockerfile_inline` needs a context that is a folder".into()));
         }
         let dockerfile = build.dockerfile.as_deref().unwrap_or("Dockerfile");
-        return send(engine, query(spec, dockerfile, Some(&build.context)), futures_util::stream::empty()).await;
+        let query = query(spec, &builder, dockerfile, Some(&build.context));
+        return send(engine, spec.image, builder, query, futures_util::stream::empty()).await;
     }
     let (sender, mut receiver) = mpsc::channel(AHEAD);
     let (opened, context) = tokio::sync::oneshot::channel();
@@ -49,7 +54,8 @@ pub(super) async fn run(engine: &DockerEngine, spec: &BuildSpec<'_>) -> Result<(
         Err(_) => return Err(refused("the build context cannot be read".into())),
     };
     let pieces = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
-    let built = send(engine, query(spec, &dockerfile, None), pieces).await;
+    let query = query(spec, &builder, &dockerfile, None);
+    let built = send(engine, spec.image, builder, query, pieces).await;
     let Err(failure) = built else { return Ok(()) };
     // Why the context could not be sent says more than that the Engine did not get it.
     match tokio::time::timeout(READER_ENDS, reading).await {
@@ -101,6 +107,8 @@ impl Write for Pieces<'_> {
 
 async fn send(
     engine: &DockerEngine,
+    image: &str,
+    builder: Builder,
     query: String,
     context: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
 ) -> Result<(), EngineError> {
@@ -108,21 +116,38 @@ async fn send(
     let docker = engine.docker.clone().with_request_modifier(move |mut request| {
         let uri = request.uri().to_string();
         let path = uri.split('?').next().unwrap_or_default();
-        if let Ok(uri) = format!("{path}?{query}").parse() {
+        // The session has a call of its own.
+        if path.ends_with("/build")
+            && let Ok(uri) = format!("{path}?{query}").parse()
+        {
             *request.uri_mut() = uri;
         }
         request
     });
     let body = bollard::body_try_stream(context.map(|piece| piece.map(Into::into)));
     let credentials = Some(auth::all().await).filter(|all| !all.is_empty());
-    let mut output = docker.build_image(BuildImageOptionsBuilder::new().build(), credentials, Some(body));
-    let mut last = Last::default();
+    let options = match &builder {
+        Builder::Classic => BuildImageOptionsBuilder::new(),
+        Builder::BuildKit { session } => {
+            BuildImageOptionsBuilder::new().version(BuilderVersion::BuilderBuildKit).session(session)
+        }
+    };
+    let mut output = docker.build_image(options.build(), credentials, Some(body));
+    let (mut last, mut progress) = (Last::default(), Progress::default());
     while let Some(info) = output.next().await {
         let info = info.map_err(|e| last.explain(error(&engine.address, e)))?;
         if let Some(message) = info.error_detail.and_then(|d| d.message) {
             return Err(last.explain(EngineError::Refused { status: 400, message }));
         }
-        last.take(info.stream.as_deref().unwrap_or_default());
+        let told = info.aux.map(|told| progress.lines(told)).unwrap_or_default();
+        for piece in told.into_iter().chain(info.stream) {
+            // Steps are worth a line in the log; what their programs print is not.
+            match piece.starts_with('[') || piece.starts_with("Step ") {
+                true => tracing::info!("{image}: {}", plain(&piece)),
+                false => tracing::debug!("{image}: {}", plain(&piece)),
+            }
+            last.take(&piece);
+        }
     }
     Ok(())
 }
@@ -186,16 +211,21 @@ fn plain(line: &str) -> String {
 }
 
 /// What the builder is told, as the query of the call.
-fn query(spec: &BuildSpec<'_>, dockerfile: &str, remote: Option<&str>) -> String {
+fn query(spec: &BuildSpec<'_>, builder: &Builder, dockerfile: &str, remote: Option<&str>) -> String {
     let build = spec.build;
-    let mut pairs: Vec<(&str, String)> = vec![
-        // The classic builder; containers of steps go also when a step fails.
-        ("version", "1".into()),
-        ("rm", "1".into()),
-        ("forcerm", "1".into()),
-        ("dockerfile", dockerfile.to_owned()),
-        ("labels", json!(spec.labels).to_string()),
-    ];
+    let mut labels = build.labels.clone();
+    labels.insert(labels::IMAGE_BUILDER.to_owned(), builder.name().to_owned());
+    let mut pairs: Vec<(&str, String)> =
+        vec![("dockerfile", dockerfile.to_owned()), ("labels", json!(labels).to_string())];
+    pairs.extend(
+        match builder {
+            // Containers of steps go also when a step fails.
+            Builder::Classic => vec![("version", "1"), ("rm", "1"), ("forcerm", "1")],
+            Builder::BuildKit { session } => vec![("version", "2"), ("session", session.as_str())],
+        }
+        .into_iter()
+        .map(|(key, value)| (key, value.to_owned())),
+    );
     let names = build.tags.iter().map(String::as_str).chain([spec.image]);
     pairs.extend(names.map(|name| ("t", name.to_owned())));
     pairs.extend(build.extra_hosts.iter().map(|host| ("extrahosts", host.replacen('=', ":", 1))));
@@ -244,12 +274,13 @@ mod tests {
             no_cache: true,
             ..Build::default()
         };
-        let labels = BTreeMap::new();
-        let spec = BuildSpec { image: "shop-web", build: &build, labels, platform: Some("linux/arm64") };
+        let spec = BuildSpec { image: "shop-web", build: &build, platform: Some("linux/arm64") };
         expect_test::expect![[
-            r"version=1&rm=1&forcerm=1&dockerfile=D&labels=%7B%7D&t=x%3A1&t=shop-web&extrahosts=db%3A10.0.0.1&buildargs=%7B%22A%22%3A%221%20%26%22%7D&nocache=1&target=final&platform=linux%2Farm64"
+            r"dockerfile=D&labels=%7B%22com.docker.compose.image.builder%22%3A%22classic%22%7D&version=1&rm=1&forcerm=1&t=x%3A1&t=shop-web&extrahosts=db%3A10.0.0.1&buildargs=%7B%22A%22%3A%221%20%26%22%7D&nocache=1&target=final&platform=linux%2Farm64"
         ]]
-        .assert_eq(&query(&spec, "D", None));
+        .assert_eq(&query(&spec, &Builder::Classic, "D", None));
+        let buildkit = Builder::BuildKit { session: "s".into() };
+        assert!(query(&spec, &buildkit, "D", None).contains("&version=2&session=s&"));
     }
 
     #[test]
