@@ -58,10 +58,7 @@ impl Controller {
             let _ = self.readings.send(Instant::now() + SECOND_LOOK);
         }
         self.reading = Some(reading);
-        self.look_up_targets();
-        if self.engine_status.up && self.projects.values().any(|t| matches!(t.refresh, Refresh::List(_))) {
-            self.list();
-        }
+        self.look_at_what_is_in_force();
     }
 
     /// Takes in one project's manifest, or that it is not there; says whether a second look is needed.

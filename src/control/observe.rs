@@ -12,7 +12,7 @@ use super::interest::Interest;
 use super::places::Places;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
 use crate::model::fields::Fields;
-use crate::model::observed::{Container, ContainerState, Health, Image, Network, Observed, Volume};
+use crate::model::observed::{Container, ContainerState, Health, Image, Network, Observed, PublishedPort, Volume};
 use crate::model::{ContainerId, ImageId, Project, ProjectName, Timestamp};
 
 /// The cache.
@@ -21,6 +21,8 @@ pub struct Cache {
     projects: BTreeMap<ProjectName, Observed>,
     entries: BTreeMap<ContainerId, Entry>,
     places: Places,
+    /// As of the last list.
+    published: Arc<Vec<PublishedPort>>,
     /// By reference.
     images: BTreeMap<String, LookedUp>,
     interest: Interest,
@@ -318,6 +320,9 @@ impl Cache {
     /// Takes in lists that were begun at `point`.
     pub fn listed(&mut self, point: u64, listing: &Listing) -> Listed {
         self.clock += 1;
+        if *self.published != listing.published {
+            self.published = Arc::new(listing.published.clone());
+        }
         for network in self.places.set_networks(&listing.networks) {
             self.note_network(&network);
         }
@@ -460,6 +465,7 @@ impl Cache {
         observed.networks = places.networks;
         observed.volumes = places.volumes;
         observed.images = places.images;
+        observed.published = places.published;
         observed
     }
 
@@ -474,6 +480,7 @@ impl Cache {
     fn places(&self, name: &ProjectName, target: Option<&Project>) -> Observed {
         Observed {
             containers: BTreeMap::new(),
+            published: Arc::clone(&self.published),
             networks: self.places.networks_of(name, target),
             volumes: self.places.volumes_of(name, target),
             images: target

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Controller;
-use super::tracked::Tracked;
+use super::tracked::{Refresh, Tracked};
 use crate::decide::{self, Standing, memory};
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::Healthy;
@@ -81,18 +81,30 @@ impl Controller {
                 let message = format!("revision {} {what}: {service}: {reason}", short(&revision));
                 self.event(kind, Severity::Error, Some(name), Some(service), message);
                 self.put_in_force(name, target);
-                self.look_up_targets();
+                self.look_at_what_is_in_force();
             }
         }
     }
 
-    /// Takes a revision of the manifest; says whether another one is in force than was. Its images are to be looked up
-    /// afterwards, for all projects at once.
+    /// Asks the Engine for what has to be known of revisions that are in force by now: for all projects at once.
+    pub(super) fn look_at_what_is_in_force(&mut self) {
+        self.look_up_targets();
+        if self.engine_status.up && self.projects.values().any(|t| matches!(t.refresh, Refresh::List(_))) {
+            self.list();
+        }
+    }
+
+    /// Takes a revision of the manifest; says whether another one is in force than was. What has to be known of it is asked
+    /// for afterwards, with [`Self::look_at_what_is_in_force`].
     pub(super) fn put_in_force(&mut self, name: &ProjectName, project: Arc<Project>) -> bool {
         let Some(tracked) = self.projects.get_mut(name) else { return false };
         let (now, cache) = (self.clock.now(), &self.cache);
         let new = tracked.take(project, now, |image| cache.image(image).and_then(Option::as_ref));
         let in_force = tracked.target.clone();
+        if new && in_force.iter().flat_map(|p| p.services.values()).any(|s| !s.ports.is_empty()) {
+            // Who has its ports by now, only a list tells.
+            tracked.refresh = Refresh::List(self.cache.mark());
+        }
         self.cache.interest_mut().follow(name, in_force.as_deref());
         self.dirty.insert(name.clone());
         self.stale_views.insert(name.clone());
@@ -106,7 +118,7 @@ impl Controller {
         tracked.ledger.failures.clear();
         if let Some(project) = tracked.manifest.as_ref().and_then(|m| m.project.clone()) {
             self.put_in_force(name, project);
-            self.look_up_targets();
+            self.look_at_what_is_in_force();
         }
     }
 

@@ -15,7 +15,7 @@ use super::tracked::{Refresh, Starved};
 use super::{Controller, Message};
 use crate::decide::memory::Trouble;
 use crate::decide::sharing;
-use crate::decide::{self, Action, Input, Step, Target, memory};
+use crate::decide::{self, Action, Input, Step, Target, WaitingOn, memory};
 use crate::engine::EngineError;
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::ProjectLedger;
@@ -27,6 +27,8 @@ use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash, names};
 const WAITING_CALLS: usize = 32;
 /// After the ledger could not be written.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at whether a port was given up.
+const PORT_LOOK: Duration = Duration::from_secs(5);
 
 /// How a step ended.
 #[derive(Debug)]
@@ -161,6 +163,10 @@ impl Controller {
         if decision.gone {
             self.gone(name);
             return;
+        }
+        if decision.waiting.iter().any(|w| matches!(w.on, WaitingOn::Port { .. })) {
+            // Whose container that is, nobody tells when it goes.
+            self.resync_at = self.resync_at.min(Instant::now() + PORT_LOOK);
         }
         self.check_awaited(name, target.as_deref(), &decision.awaited);
         if let Some(standing) = decision.standing {

@@ -261,6 +261,13 @@ pub enum WaitingOn {
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
+    /// A port of the host, before anything is stopped for the change that wants it.
+    Port {
+        /// `PORT/PROTOCOL`.
+        port: String,
+        /// The container that has it.
+        holder: String,
+    },
     /// A change of the manifest: the rollout came to a stop at a failure.
     Paused {
         /// Which.
@@ -333,6 +340,7 @@ impl WaitingOn {
             Self::Refresh { .. } => "refresh",
             Self::Health => "health",
             Self::Turn { .. } => "turn",
+            Self::Port { .. } => "port",
             Self::Paused { .. } => "paused",
             Self::EngineRestart => "engine_restart",
             Self::External { .. } => "external",
@@ -381,6 +389,7 @@ impl fmt::Display for WaitingOn {
             Self::Turn { after: Before::Preflight, .. } => {
                 f.write_str("all images and new containers of the change to be there before anything is stopped")
             }
+            Self::Port { port, holder } => write!(f, "port {port} of the host, which the container {holder} has"),
             Self::Paused { reason } => write!(f, "another revision, or `evenkeel resume`: {reason}"),
             Self::EngineRestart => f.write_str("the Engine to restart it"),
             Self::External { what } => write!(f, "external {what}, which does not exist"),

@@ -14,8 +14,8 @@ use super::resources::Places;
 use super::slots::{Filled, Phase, Slot, Slots};
 use super::{Action, Cause, Decision, Input, WaitingOn, readiness};
 use crate::model::ledger::{FailedRevision, Healthy, ProjectLedger, Proven, RolledBack, Subject};
-use crate::model::observed::{Container, Health};
-use crate::model::service::{FailureAction, Order, PullPolicy, UpdateConfig};
+use crate::model::observed::{Container, ContainerState, Health, PublishedPort};
+use crate::model::service::{FailureAction, Order, Port, PullPolicy, UpdateConfig};
 use crate::model::state::ProjectState;
 use crate::model::{ImageId, Project, Service, ServiceName, Timestamp, hash};
 
@@ -136,19 +136,54 @@ impl<'a> Rollout<'a> {
                 rolled && !made && filled.slots.iter().any(refused)
             })
         };
-        if !places.images.lacking && !being_made && !will_be_made() {
+        let taken = self.taken(slots, decision, stops);
+        if !places.images.lacking && !being_made && !will_be_made() && taken.is_empty() {
             return;
         }
         let mut held = Vec::new();
         decision.steps.retain(|step| {
-            let hold = stops(&step.action, &step.cause);
+            let in_vain = |service: &ServiceName| taken.iter().any(|(s, _)| s == service);
+            let starts = matches!(&step.action, Action::StartContainer { service, .. } if in_vain(service));
+            let hold = starts || stops(&step.action, &step.cause);
             held.extend(step.action.service().filter(|_| hold).cloned());
             !hold
         });
         held.dedup();
+        held.retain(|service| !taken.iter().any(|(s, _)| s == service));
+        for (service, on) in taken {
+            decision.wait(Some(&service), on);
+        }
         for service in held {
             decision.wait(Some(&service), WaitingOn::Turn { after: Before::Preflight, until: None });
         }
+    }
+
+    /// Services that the change starts, and that want a port of the host which a container outside the project has.
+    fn taken(
+        &self,
+        slots: &Slots<'_>,
+        decision: &Decision,
+        stops: impl Fn(&Action, &Cause) -> bool,
+    ) -> Vec<(ServiceName, WaitingOn)> {
+        let observed = self.input.observed;
+        let ours = |holder: &PublishedPort| observed.containers.contains_key(&holder.container);
+        let replaced = |service: &ServiceName| {
+            decision.steps.iter().any(|s| stops(&s.action, &s.cause) && s.action.service() == Some(service))
+        };
+        let made = |c: &Container| matches!(c.state, ContainerState::Created);
+        let new = |filled: &Filled<'_>| filled.slots.iter().all(|s| s.current.is_none_or(made) && s.stale.is_empty());
+        let wants = slots
+            .by_name()
+            .filter(|filled| !filled.service.ports.is_empty() && (new(filled) || replaced(&filled.service.name)));
+        let held = wants.filter_map(|filled| {
+            let holder = |port: &Port| observed.published.iter().find(|held| held.clashes(port) && !ours(held));
+            let port = filled.service.ports.iter().find_map(|port| Some((port, holder(port)?)));
+            port.map(|(port, holder)| {
+                let port = format!("{}/{}", port.published.as_deref().unwrap_or_default(), port.protocol);
+                (filled.service.name.clone(), WaitingOn::Port { port, holder: holder.name.clone() })
+            })
+        });
+        held.collect()
     }
 
     /// Whether the Engine refused to make it lately.

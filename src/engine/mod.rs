@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::model::fields::Fields;
-use crate::model::observed::{Capabilities, Container, Health, Image, Network, Volume};
+use crate::model::observed::{Capabilities, Container, Health, Image, Network, PublishedPort, Volume};
 use crate::model::service::{Attachment, Build};
 use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
@@ -79,6 +79,8 @@ pub struct Listing {
     pub networks: Vec<Network>,
     /// All volumes.
     pub volumes: Vec<Volume>,
+    /// Ports of the host that running containers have, with or without a project, in order.
+    pub published: Vec<PublishedPort>,
 }
 
 /// A container as a list tells it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::{Difference, Fields};
 use super::project::IpamPool;
+use super::service::Port;
 use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
 
 /// One project's part of the Engine: its containers and volumes, and every network (external ones are found by name).
@@ -22,6 +23,37 @@ pub struct Observed {
     /// References that the target uses, and what the Engine has under them; `None`: nothing. An absent key was not
     /// looked up yet.
     pub images: BTreeMap<String, Option<ImageId>>,
+    /// Ports of the host that running containers have, whosesoever: as of the last list.
+    pub published: Arc<Vec<PublishedPort>>,
+}
+
+/// A port of the host that a running container has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublishedPort {
+    /// The port.
+    pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The host's address; `0.0.0.0`, `::` or empty: all of them.
+    pub host_ip: String,
+    /// Whose.
+    pub container: ContainerId,
+    /// Its name, without the leading slash.
+    pub name: String,
+}
+
+impl PublishedPort {
+    /// Whether a container that publishes `port` cannot be started beside this one. One that leaves the choice to the Engine
+    /// can.
+    pub fn clashes(&self, port: &Port) -> bool {
+        let wanted = port.published.as_deref().and_then(|p| p.parse().ok());
+        let (ours, theirs) = (port.host_ip.as_deref().unwrap_or_default(), self.host_ip.as_str());
+        let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
+        let family = ours.is_empty() || theirs.is_empty() || ours.contains(':') == theirs.contains(':');
+        wanted == Some(self.port)
+            && port.protocol == self.protocol
+            && (ours == theirs || family && (any(ours) || any(theirs)))
+    }
 }
 
 /// A container.
@@ -243,5 +275,39 @@ impl Capabilities {
     /// Whether `start_interval` of a health check is kept: API 1.44 and later; earlier ones drop it in silence.
     pub fn start_interval(self) -> bool {
         self.api >= (1, 44)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_clashes_on_the_same_address_or_on_all_of_its_family() {
+        let taken = |host_ip: &str| PublishedPort {
+            port: 80,
+            protocol: "tcp".into(),
+            host_ip: host_ip.into(),
+            container: ContainerId::trusted("c"),
+            name: "other".into(),
+        };
+        let wanted = |published: Option<&str>, host_ip: Option<&str>| Port {
+            target: 8000,
+            protocol: "tcp".into(),
+            published: published.map(Into::into),
+            host_ip: host_ip.map(Into::into),
+            mode: None,
+            name: None,
+            app_protocol: None,
+        };
+        let all = |ip| taken("0.0.0.0").clashes(&wanted(Some("80"), ip));
+        assert!(all(None) && all(Some("127.0.0.1")) && all(Some("0.0.0.0")));
+        assert!(!all(Some("::1")), "the other family");
+        assert!(taken("127.0.0.1").clashes(&wanted(Some("80"), None)));
+        assert!(!taken("127.0.0.1").clashes(&wanted(Some("80"), Some("127.0.0.2"))));
+        assert!(!taken("").clashes(&wanted(Some("81"), None)));
+        assert!(!taken("").clashes(&wanted(None, None)), "the Engine picks another one");
+        assert!(!taken("").clashes(&wanted(Some("80-90"), None)), "and so of a range");
+        assert!(!taken("").clashes(&Port { protocol: "udp".into(), ..wanted(Some("80"), None) }));
     }
 }

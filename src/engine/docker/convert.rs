@@ -10,7 +10,9 @@ use bollard::models::{
 
 use super::fields;
 use crate::engine::ListedContainer;
-use crate::model::observed::{Container, ContainerState, Health, Network, NetworkMade, Volume, VolumeMade};
+use crate::model::observed::{
+    Container, ContainerState, Health, Network, NetworkMade, PublishedPort, Volume, VolumeMade,
+};
 use crate::model::project::IpamPool;
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
 
@@ -29,6 +31,25 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
         project: ProjectName::trusted(summary.labels?.remove(labels::PROJECT)?),
         state: summary.state.map(|s| s.to_string()).unwrap_or_default(),
     })
+}
+
+pub(super) fn published(containers: &[ContainerSummary]) -> Vec<PublishedPort> {
+    let of = |c: &ContainerSummary| {
+        let (id, name) = (c.id.clone()?, c.names.iter().flatten().next()?.trim_start_matches('/').to_owned());
+        let ports = c.ports.iter().flatten().filter_map(move |port| {
+            Some(PublishedPort {
+                port: port.public_port?,
+                protocol: port.typ.map(|t| t.to_string()).unwrap_or_default(),
+                host_ip: port.ip.clone().unwrap_or_default(),
+                container: ContainerId::trusted(id.clone()),
+                name: name.clone(),
+            })
+        });
+        Some(ports.collect::<Vec<_>>())
+    };
+    let mut all: Vec<_> = containers.iter().filter_map(of).flatten().collect();
+    all.sort();
+    all
 }
 
 pub(super) fn network(network: bollard::models::Network) -> Option<Network> {

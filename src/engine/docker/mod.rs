@@ -11,7 +11,7 @@ pub(in crate::engine) mod fields;
 mod spec;
 mod update;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Image};
-use crate::model::{ContainerId, ImageId, NetworkId, Timestamp, labels};
+use crate::model::{ContainerId, ImageId, NetworkId, Timestamp};
 
 /// For a call that only looks.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -149,14 +149,14 @@ impl EngineRead for DockerEngine {
     }
 
     async fn list(&self) -> Result<Listing, EngineError> {
-        let filters = HashMap::from([("label".to_owned(), vec![labels::PROJECT.to_owned()])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let options = ListContainersOptionsBuilder::new().all(true).build();
         let (containers, networks, volumes) = tokio::try_join!(
             self.read(self.docker.list_containers(Some(options))),
             self.read(self.docker.list_networks(None::<ListNetworksOptions>)),
             self.read(self.docker.list_volumes(None::<ListVolumesOptions>)),
         )?;
         Ok(Listing {
+            published: convert::published(&containers),
             containers: containers.into_iter().filter_map(convert::listed).collect(),
             networks: networks.into_iter().filter_map(convert::network).collect(),
             volumes: volumes.volumes.unwrap_or_default().into_iter().map(convert::volume).collect(),

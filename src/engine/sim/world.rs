@@ -8,7 +8,7 @@ use super::container::Simulated;
 use super::events::Events;
 use super::script::Script;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, ListedContainer, Listing};
-use crate::model::observed::{Capabilities, Container, Network, Volume};
+use crate::model::observed::{Capabilities, Container, Network, PublishedPort, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, ServiceName, Timestamp};
 
 /// Everything.
@@ -254,7 +254,20 @@ impl World {
                 state: seen.state.as_str().to_owned(),
             }
         });
+        let running = self.containers.values().filter(|c| c.has_process());
+        let published = running.flat_map(|c| {
+            c.made_of.ports.iter().filter_map(|(port, protocol, host_ip)| {
+                Some(PublishedPort {
+                    port: port.parse().ok()?,
+                    protocol: protocol.clone(),
+                    host_ip: host_ip.clone(),
+                    container: c.seen.id.clone(),
+                    name: c.seen.name.clone(),
+                })
+            })
+        });
         Listing {
+            published: published.collect(),
             containers: containers.collect(),
             networks: self.networks.values().cloned().collect(),
             volumes: self.volumes.values().cloned().collect(),

@@ -117,6 +117,7 @@ impl EngineRead for Fake {
             state: c.state.as_str().to_owned(),
         };
         Ok(Listing {
+            published: Vec::new(),
             containers: state.containers.values().map(listed).collect(),
             networks: state.networks.values().cloned().collect(),
             volumes: state.volumes.values().cloned().collect(),

@@ -1,8 +1,10 @@
 //! The way from a healthy revision to another one, and back where that fails.
 
+use std::sync::Arc;
+
 use evenkeel::decide::Standing;
-use evenkeel::model::ImageId;
-use evenkeel::model::observed::{ContainerState, Health};
+use evenkeel::model::observed::{ContainerState, Health, PublishedPort};
+use evenkeel::model::{ContainerId, ImageId};
 use expect_test::expect;
 
 use super::scene::Scene;
@@ -361,6 +363,88 @@ fn nothing_is_stopped_before_everything_that_is_needed_is_there() {
         stop api/1 (c00000000002): its replacement is ready to start
         stop web/1 (c00000000003): its replacement is ready to start
         --
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn nothing_is_stopped_while_a_container_of_somebody_else_has_a_port_that_the_change_wants() {
+    let before = "services: {api: {image: 'api:1'}, web: {image: 'web:1'}}";
+    let after = "services: {api: {image: 'api:1', command: two}, web: {image: 'web:1', ports: ['8080:80']}}";
+    let mut scene = changed(before, after);
+    let taken = PublishedPort {
+        port: 8080,
+        protocol: "tcp".into(),
+        host_ip: "0.0.0.0".into(),
+        container: ContainerId::trusted("another"),
+        name: "other-web-1".into(),
+    };
+    scene.world.observed.published = Arc::new(vec![taken.clone()]);
+    let mut text = String::new();
+    for _ in 0..3 {
+        text += &format!("{}--\n", scene.round());
+        scene.world.pass(1);
+    }
+    text += &format!("{}-- it is free\n", scene.text());
+    scene.world.observed.published = Arc::default();
+    text += &scene.round();
+    // A port that the project itself has is handed over.
+    let own = PublishedPort { container: scene.id("web", 1), ..taken };
+    scene.world.observed.published = Arc::new(vec![own]);
+    text += &scene.settle();
+    expect![[r#"
+        create api/1 as c00000000002_shop-api-1: its configuration changed from config-1 to config-3
+        create web/1 as c00000000003_shop-web-1: its configuration changed from config-2 to config-4
+        --
+        web waits for port 8080/tcp of the host, which the container other-web-1 has
+        api waits for all images and new containers of the change to be there before anything is stopped
+        --
+        web waits for port 8080/tcp of the host, which the container other-web-1 has
+        api waits for all images and new containers of the change to be there before anything is stopped
+        --
+        web waits for port 8080/tcp of the host, which the container other-web-1 has
+        api waits for all images and new containers of the change to be there before anything is stopped
+        -- it is free
+        stop api/1 (c00000000002): its replacement is ready to start
+        stop web/1 (c00000000003): its replacement is ready to start
+        1. start api/1 (c00000000004): what it waited for is ready
+        1. start web/1 (c00000000005): what it waited for is ready
+        2. remove api/1 (c00000000002): its replacement runs
+        2. remove web/1 (c00000000003): its replacement runs
+        3. rename api/1 to shop-api-1: its replacement runs
+        3. rename web/1 to shop-web-1: its replacement runs
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_new_service_that_wants_a_taken_port_holds_up_the_change_and_a_first_start_is_left_to_the_engine() {
+    let yaml = |web: &str| {
+        format!("services: {{api: {{image: 'api:1', command: {web}}}, web: {{image: 'web:1', ports: ['8080:80']}}}}")
+    };
+    let taken = Arc::new(vec![PublishedPort {
+        port: 8080,
+        protocol: "tcp".into(),
+        host_ip: "127.0.0.1".into(),
+        container: ContainerId::trusted("another"),
+        name: "nginx".into(),
+    }]);
+    let mut scene = changed("services: {api: {image: 'api:1', command: one}}", &yaml("two"));
+    scene.world.observed.published = Arc::clone(&taken);
+    scene.round();
+    let mut text = scene.text();
+    let mut first = Scene::of(&yaml("one"));
+    first.world.observed.published = taken;
+    text += &format!("-- at first\n{}", first.settle());
+    expect![[r#"
+        web waits for port 8080/tcp of the host, which the container nginx has
+        api waits for all images and new containers of the change to be there before anything is stopped
+        -- at first
+        1. create network shop_default: it is not there
+        2. create api/1 as shop-api-1: it is not there
+        2. create web/1 as shop-web-1: it is not there
+        3. start api/1 (c00000000002): what it waited for is ready
+        3. start web/1 (c00000000003): what it waited for is ready
     "#]]
     .assert_eq(&text);
 }

@@ -185,3 +185,41 @@ fn what_is_remembered_holds_no_secret_in_clear() {
         assert!(!clear(b"hunter2secret") && !clear(b"hunter3secret"), "{}", file.display());
     }
 }
+
+#[test]
+fn a_port_that_another_container_has_holds_up_the_change_before_anything_is_stopped() {
+    let Some(world) = World::new() else { return };
+    let (shop, other) = (world.project("shop"), world.project("other"));
+    let yaml =
+        |api: &str, web: &str| format!("services:\n  api: {{image: IMAGE, {api}}}\n  web: {{image: IMAGE{web}}}\n");
+    world.write(&shop, &yaml("environment: {GENERATION: one}", ""));
+    let controller = world.run();
+    controller.converged(&shop);
+    healthy(&controller, &shop);
+    let before: Vec<_> = world.engine.containers(&shop).into_iter().map(|c| c.id).collect();
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let body = json!({
+        "Image": world.image, "Labels": {"com.docker.compose.project": other}, "ExposedPorts": {"80/tcp": {}},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port.to_string()}]}},
+    });
+    let name = format!("{other}-by-hand");
+    let made = world.engine.call("POST", &format!("/containers/create?name={name}"), Some(&body));
+    let holder = made["Id"].as_str().unwrap().to_owned();
+    world.engine.call("POST", &format!("/containers/{holder}/start"), None);
+    // Any list from now on tells of the port.
+    world.write(&shop, &yaml("environment: {GENERATION: two}", &format!(", ports: ['127.0.0.1:{port}:80']")));
+    wait_until(SOON, "it waits for the port", || {
+        let view = controller.project(&shop);
+        let waiting = view["waiting"].as_array().cloned().unwrap_or_default();
+        waiting.iter().any(|w| w["on"] == "port" && w["holder"] == name && w["port"] == format!("{port}/tcp"))
+    });
+    let running = || world.engine.containers(&shop).into_iter().filter(Container::is_running).map(|c| c.id);
+    assert_eq!(running().collect::<Vec<_>>(), before);
+    world.engine.remove(&holder);
+    controller.converged(&shop);
+    assert!(running().all(|id| !before.contains(&id)));
+    assert_eq!(controller.events(&shop, "RolledBack").len(), 0);
+}
