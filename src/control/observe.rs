@@ -296,6 +296,10 @@ impl Cache {
                         a == b || old.killed
                     }
                     (_, ContainerState::Running { .. }) => false,
+                    // It may have been started and have ended while nobody listened.
+                    (ContainerState::Exited { finished, .. }, ContainerState::Exited { started, .. }) => {
+                        started <= finished
+                    }
                     _ => true,
                 };
                 container.killed = same_run && old.killed;
@@ -577,6 +581,27 @@ mod tests {
             let kind = EventKind::Container { id: id.clone(), project: project.clone(), action };
             cache.event(&EngineEvent { time: at(time), kind });
             assert_eq!(cache.container(&id).map(|c| c.killed), Some(killed), "{time}");
+        }
+    }
+
+    #[test]
+    fn a_kill_is_not_held_against_a_run_that_nobody_heard_of() {
+        let (id, project) = (ContainerId::trusted("c1"), ProjectName::trusted("shop"));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let exited = |code, started, finished| {
+            let state = ContainerState::Exited { code, oom: false, started: at(started), finished: at(finished) };
+            Some(Container { state, ..removing(&id, &project) })
+        };
+        for (run, killed) in [(exited(0, 20, 23), false), (exited(128, 5, 9), true)] {
+            let mut cache = Cache::default();
+            cache.interest_mut().follow(&project, None);
+            cache.inspected(&id, cache.point(), exited(137, 5, 9), Instant::now());
+            let kind =
+                EventKind::Container { id: id.clone(), project: project.clone(), action: ContainerEvent::Killed };
+            cache.event(&EngineEvent { time: at(8), kind });
+            let what = format!("{run:?}");
+            cache.inspected(&id, cache.point(), run, Instant::now());
+            assert_eq!(cache.container(&id).map(|c| c.killed), Some(killed), "{what}");
         }
     }
 

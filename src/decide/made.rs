@@ -19,7 +19,8 @@ pub(super) fn of_network(wanted: &Network, seen: &observed::Network) -> Vec<Fiel
     }
     for (path, is, should) in [
         ("internal", made.internal, Some(wanted.internal)),
-        ("attachable", made.attachable, Some(wanted.attachable)),
+        // Compose v1 made all of them so; nothing but a Swarm minds.
+        ("attachable", made.attachable, wanted.attachable.then_some(true)),
         ("enable_ipv6", made.ipv6, wanted.enable_ipv6),
     ] {
         if let Some(should) = should {

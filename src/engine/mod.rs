@@ -300,7 +300,7 @@ pub struct ContainerSpec<'a> {
 pub struct EndpointSpec<'a> {
     /// What the manifest says.
     pub attachment: &'a Attachment,
-    /// All names it answers to on that network.
+    /// All names it answers to on that network, the one that its container has in the end first.
     pub aliases: Vec<String>,
     /// `CONTAINER:ALIAS`.
     pub links: Vec<String>,

@@ -89,6 +89,10 @@ const SILENT: [&str; 10] = [
     "systempaths",
 ];
 
+/// The name that a container has in the end: told of desired ones, and never compared. On its networks it answers to that
+/// without an alias, too.
+pub const OWN_NAME: &str = "container_name";
+
 /// The value of `networks.NAME`.
 pub const ATTACHED: &str = "attached";
 
@@ -175,7 +179,8 @@ impl Fields {
             let [wanted, seen] = [desired, observed].map(|f| f.get(path).filter(|value| *value != EMPTY));
             let silent = wanted.is_none() && SILENT.iter().any(|a| within(path, a));
             let unknown = image.is_none() && self.get(path).is_none() && FROM_IMAGE.iter().any(|a| within(path, a));
-            if wanted == seen || silent || unknown || holds_anyway(path, wanted, seen) {
+            let named = || path.ends_with(".aliases") && same_but(self.get(OWN_NAME), wanted, seen);
+            if wanted == seen || silent || unknown || path == OWN_NAME || holds_anyway(path, wanted, seen) || named() {
                 continue;
             }
             found.push(Difference {
@@ -188,6 +193,15 @@ impl Fields {
         }
         found
     }
+}
+
+/// Whether two lists are the same but for a name.
+fn same_but(name: Option<&str>, wanted: Option<&str>, seen: Option<&str>) -> bool {
+    let others = |list: Option<&str>| -> BTreeSet<String> {
+        let all: BTreeSet<String> = serde_json::from_str(list.unwrap_or(EMPTY)).unwrap_or_default();
+        all.into_iter().filter(|alias| Some(alias.as_str()) != name).collect()
+    };
+    others(wanted) == others(seen)
 }
 
 /// Where the kernel cannot limit swap the Engine says so at the creation and keeps -1. The network mode of a container that
@@ -247,6 +261,17 @@ mod tests {
         assert_eq!(paths(&none, &some, None), [("cpus".to_owned(), Repair::Recreate)]);
         let pids = fields(&[("pids_limit", "9")]);
         assert_eq!(paths(&none, &pids, None), [("pids_limit".to_owned(), Repair::Update)]);
+    }
+
+    #[test]
+    fn a_container_answers_to_its_own_name_without_an_alias() {
+        let desired = fields(&[(OWN_NAME, "shop-web-1"), ("networks.back.aliases", r#"["shop-web-1","web"]"#)]);
+        let observed = |aliases: &str| fields(&[("networks.back.aliases", aliases)]);
+        assert_eq!(paths(&desired, &observed(r#"["web"]"#), None), []);
+        assert_eq!(paths(&desired, &observed(r#"["shop-web-1","web"]"#), None), []);
+        for differs in [r#"["shop-web-1"]"#, r#"["shop-web-1","web","www"]"#, "[]"] {
+            assert_eq!(paths(&desired, &observed(differs), None).len(), 1, "{differs}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::spec;
 use crate::engine::{ContainerSpec, EndpointSpec, EngineError};
-use crate::model::fields::{ATTACHED, Fields};
+use crate::model::fields::{ATTACHED, Fields, OWN_NAME};
 use crate::model::service::NamespaceMode;
 use crate::model::{labels, names};
 
@@ -180,6 +180,9 @@ pub(in crate::engine) fn desired(spec: &ContainerSpec<'_>, api: spec::Api) -> Re
             let name = mode.to_string();
             fields.set(format!("networks.{}", if name == "default" { "bridge" } else { &name }), ATTACHED);
         }
+    }
+    if let Some(own) = spec.networks.first().and_then(|(_, endpoint)| endpoint.aliases.first()) {
+        fields.set(OWN_NAME, own.as_str());
     }
     for (place, (name, endpoint)) in spec.networks.iter().enumerate() {
         fields.extend(&attached(name, endpoint, spec.service.hostname.as_deref(), api)?);

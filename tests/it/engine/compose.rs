@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::World;
+use crate::support::{SOON, World, wait_until};
 
 const SHOP: &str = r#"
 services:
@@ -152,4 +152,54 @@ fn what_compose_made_evenkeel_leaves_alone() {
     assert_eq!(ids(&world, &shop), before, "evenkeel makes nothing anew");
     compose.run(&world, &folder, &["up", "-d", "-y"]);
     assert_eq!(ids(&world, &shop), before);
+}
+
+/// What docker-compose 1.29 makes of a project: underscores in names, a hash that is its own, networks that are attachable,
+/// and no alias for the container's name.
+#[test]
+fn a_project_that_compose_v1_started_is_taken_over_with_nothing_touched() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let labels = |more: serde_json::Value| {
+        let mut all = serde_json::json!({"com.docker.compose.project": shop, "com.docker.compose.version": "1.29.2"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let network = format!("{shop}_default");
+    let made = labels(serde_json::json!({"com.docker.compose.network": "default"}));
+    let body = serde_json::json!({"Name": network, "Attachable": true, "CheckDuplicate": true, "Labels": made});
+    let network_id = world.engine.call("POST", "/networks/create", Some(&body))["Id"].clone();
+    let made = labels(serde_json::json!({
+        "com.docker.compose.service": "web", "com.docker.compose.container-number": "1",
+        "com.docker.compose.oneoff": "False", "com.docker.compose.project.working_dir": "/srv/shop",
+        "com.docker.compose.project.config_files": "docker-compose.yml",
+        "com.docker.compose.config-hash": "f697161b0481299d15b99893bd950009299d288529d75c5ae949a9eced78486b",
+    }));
+    let body = serde_json::json!({
+        "Image": world.image, "Labels": made, "Env": ["A=1"], "Memory": 67_108_864, "Volumes": {},
+        "HostConfig": {
+            "NetworkMode": network, "Memory": 67_108_864, "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
+            "Binds": [], "Links": [], "VolumesFrom": [], "LogConfig": {"Type": "", "Config": {}},
+        },
+        "NetworkingConfig": {"EndpointsConfig": {&network: {"Aliases": ["web"], "IPAMConfig": {}}}},
+    });
+    let container = world.engine.call("POST", &format!("/containers/create?name={shop}_web_1"), Some(&body));
+    let id = container["Id"].as_str().unwrap().to_owned();
+    world.engine.call("POST", &format!("/containers/{id}/start"), None);
+
+    let web = "environment: {A: '1'}, mem_limit: 64m, restart: unless-stopped";
+    world.write(&shop, &format!("services: {{web: {{image: IMAGE, {web}}}}}\n"));
+    world.expect_nothing_to_do();
+    let started = world.engine.started(&id);
+    let controller = world.run();
+    controller.converged(&shop);
+    assert_eq!(world.engine.container(&shop, "web").id, id);
+    assert_eq!(world.engine.started(&id), started);
+    assert_eq!(world.engine.call("GET", &format!("/networks/{network}"), None)["Id"], network_id);
+
+    // It is one of ours from now on.
+    world.write(&shop, "services: {web: {image: IMAGE, environment: {A: '2'}, restart: unless-stopped}}\n");
+    wait_until(SOON, "it is replaced", || world.engine.containers(&shop).iter().all(|c| c.id != id));
+    controller.converged(&shop);
+    assert_eq!(world.engine.container(&shop, "web").name, format!("{shop}-web-1"));
 }

@@ -112,3 +112,44 @@ fn a_controller_that_is_killed_in_the_middle_of_an_update_ends_it_after_the_next
     }
     assert!(crashes >= 5, "an update has five calls at least, it was interrupted {crashes} times");
 }
+
+#[test]
+fn a_controller_that_is_killed_on_the_way_to_a_revision_that_fails_and_back_ends_where_it_was() {
+    let Some(world) = World::new() else { return };
+    let (shop, proxy) = (world.project("shop"), world.proxy());
+    let write = |generation: usize, fails: bool| {
+        let rollout = "x-evenkeel: {rollout: {monitor: 300ms}}";
+        let one = format!("image: IMAGE, network_mode: none, environment: {{GENERATION: \"{generation}\"}}, {rollout}");
+        let command = if fails { ", command: [no-such-verb]" } else { "" };
+        let web = format!("{one}, depends_on: [api]{command}");
+        world.write(&shop, &format!("services:\n  api: {{{one}}}\n  web: {{{web}}}\n"));
+    };
+    write(0, false);
+    let mut controller: Controller = world.run_through(&proxy);
+    controller.converged(&shop);
+    let healthy = |controller: &Controller| {
+        let view = controller.project(&shop);
+        view["healthy"].is_string() && view["healthy"] == view["revision"]
+    };
+    wait_until(SOON, "it counts as healthy", || healthy(&controller));
+    let mut crashes = 0;
+    for n in [1, 3, 4, 5, 6, 7, 8, 10] {
+        let back = |controller: &Controller| controller.project(&shop)["state"] == "rolled_back";
+        let before = controller.project(&shop)["failed"]["revision"].clone();
+        hold(&proxy, n);
+        write(n, true);
+        let failed = |controller: &Controller| controller.project(&shop)["failed"]["revision"].clone();
+        crashes += usize::from(held(&proxy, || back(&controller) && failed(&controller) != before));
+        controller.kill9();
+        controller.restart();
+        wait_until(SOON, "it is rolled back", || back(&controller) && failed(&controller) != before);
+        let all = world.engine.containers(&shop);
+        let names: Vec<_> = all.iter().map(|c| (c.name.clone(), c.is_running())).collect();
+        assert_eq!(names, [(format!("{shop}-api-1"), true), (format!("{shop}-web-1"), true)], "after call {n}");
+        for container in all {
+            let environment = world.engine.inspect(&container.id)["Config"]["Env"].to_string();
+            assert!(environment.contains("GENERATION=0"), "after call {n}: {environment}");
+        }
+    }
+    assert!(crashes >= 6, "there and back are eight calls at least; it was interrupted {crashes} times");
+}
