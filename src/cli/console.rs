@@ -83,7 +83,7 @@ impl Observer for Console {
                 let (mark, colour) = match (event.severity, event.event_type) {
                     // The step that did it has its line.
                     (_, EventType::ServiceRestarted) => return,
-                    (_, EventType::Converged | EventType::ServiceUp) => ("✓", "32"),
+                    (Severity::Info, EventType::Converged | EventType::ServiceUp) => ("✓", "32"),
                     (Severity::Info, _) => ("·", "36"),
                     (Severity::Warning, _) => ("!", "33"),
                     (Severity::Error, _) => ("✗", "31"),

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::validate::{Format, print_diagnostics};
 use crate::control::SystemClock;
 use crate::control::offline::{Survey, SurveyOptions, survey};
+use crate::manifest::Severity;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -46,9 +47,12 @@ pub(super) async fn plan(context: &Context, arguments: &Arguments) -> Ended {
             }
             for plan in &survey.plans {
                 // What is in force is not what the manifest says then.
-                let failed = survey.projects.iter().find(|p| p.name == plan.project).and_then(|p| p.failed.as_ref());
-                if let Some(failed) = failed {
+                let project = survey.projects.iter().find(|p| p.name == plan.project);
+                if let Some(failed) = project.and_then(|p| p.failed.as_ref()) {
                     outln!("{}", failed.summary);
+                }
+                if project.is_some_and(|p| p.diagnostics.iter().any(|d| d.severity == Severity::Error)) {
+                    outln!("{}: its manifest does not load; the last good revision stays in force", plan.project);
                 }
                 if plan.is_empty() && plan.waiting.is_empty() {
                     outln!("{}: nothing to do", plan.project);

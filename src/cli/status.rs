@@ -123,11 +123,16 @@ fn print(status: &Value) {
         outln!("{table}");
         // Of several images of one registry, or replicas of one service, the same is told.
         let waits: BTreeSet<_> = list(project, "waiting").iter().filter_map(waiting_words).collect();
-        for words in waits {
+        for words in &waits {
             outln!("  {words}");
         }
+        let services = project["services"].as_object().into_iter().flatten();
+        let told: Vec<_> = waits.iter().map(String::as_str).chain(services.map(|(_, s)| text(s, "summary"))).collect();
         for (subject, error) in project["failures"].as_object().into_iter().flatten() {
-            outln!("  failed: {subject}: {}", error.as_str().unwrap_or_default());
+            let error = error.as_str().unwrap_or_default();
+            if !told.iter().any(|told| told.contains(error)) {
+                outln!("  failed: {subject}: {error}");
+            }
         }
         for diagnostic in list(project, "diagnostics") {
             let place = &diagnostic["place"];
@@ -147,6 +152,11 @@ fn print(status: &Value) {
 fn waiting_words(waiting: &Value) -> Option<String> {
     let waiting = Waiting::deserialize(waiting).ok()?;
     match waiting.on {
+        // The error is in the service's own line.
+        WaitingOn::Backoff { until, attempts, .. } if waiting.service.is_some() => {
+            let service = waiting.service.as_ref()?;
+            Some(format!("{service} waits for the next attempt at {until:.0} ({attempts} so far)"))
+        }
         WaitingOn::Dependency { .. } | WaitingOn::Health | WaitingOn::EngineRestart => None,
         WaitingOn::Suspended if waiting.service.is_some() => None,
         _ => Some(waiting.to_string()),

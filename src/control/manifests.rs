@@ -28,7 +28,7 @@ impl Controller {
             }
         };
         self.remember_device(&reading);
-        let mut present = self.by_name(&manifests);
+        let mut present = by_name(&self.projects, &manifests);
         let root = self.options.root.clone();
         let ours: Vec<ProjectName> = self
             .projects
@@ -117,37 +117,6 @@ impl Controller {
         look_again
     }
 
-    /// Manifests by the project they are for. One that cannot be parsed is for the project that its file was for.
-    fn by_name(&self, manifests: &[Arc<Loaded>]) -> BTreeMap<ProjectName, Arc<Loaded>> {
-        let mut by_name: BTreeMap<ProjectName, Arc<Loaded>> = BTreeMap::new();
-        for loaded in manifests {
-            let known = || {
-                let path = std::path::absolute(&loaded.path).unwrap_or_else(|_| loaded.path.clone());
-                self.projects
-                    .values()
-                    .find(|t| {
-                        t.target.as_ref().is_some_and(|p| p.files.iter().any(|f| f.starts_with(&path)))
-                            || t.manifest.as_ref().is_some_and(|m| m.path == loaded.path)
-                    })
-                    .map(|t| t.name.clone())
-            };
-            let by_path = || {
-                let stem = if loaded.path.is_dir() { loaded.path.file_name() } else { loaded.path.file_stem() };
-                ProjectName::sanitised(&stem?.to_string_lossy())
-            };
-            // Of two manifests of one name, both refused, the first is shown; both are named in its diagnostics.
-            if let Some(name) = loaded.name.clone().or_else(known).or_else(by_path) {
-                match by_name.get(&name) {
-                    Some(first) if first.project.is_some() || loaded.project.is_none() => {}
-                    _ => {
-                        by_name.insert(name, Arc::clone(loaded));
-                    }
-                }
-            }
-        }
-        by_name
-    }
-
     pub(super) fn trip(&mut self, reason: String) {
         let message = format!("{reason}; nothing is removed until `evenkeel confirm`");
         if self.guard.set(Some(reason)) {
@@ -171,4 +140,36 @@ impl Controller {
             self.issue("ledger", Some(error.to_string()));
         }
     }
+}
+
+/// Manifests by the project they are for. One that cannot be parsed is for the project that its file was for.
+pub(super) fn by_name(
+    tracked: &BTreeMap<ProjectName, Tracked>,
+    manifests: &[Arc<Loaded>],
+) -> BTreeMap<ProjectName, Arc<Loaded>> {
+    let mut by_name: BTreeMap<ProjectName, Arc<Loaded>> = BTreeMap::new();
+    for loaded in manifests {
+        let known = || {
+            let path = std::path::absolute(&loaded.path).unwrap_or_else(|_| loaded.path.clone());
+            let was = |t: &Tracked| {
+                t.target.as_ref().is_some_and(|p| p.files.iter().any(|f| f.starts_with(&path)))
+                    || t.manifest.as_ref().is_some_and(|m| m.path == loaded.path)
+            };
+            tracked.values().find(|t| was(t)).map(|t| t.name.clone())
+        };
+        let by_path = || {
+            let stem = if loaded.path.is_dir() { loaded.path.file_name() } else { loaded.path.file_stem() };
+            ProjectName::sanitised(&stem?.to_string_lossy())
+        };
+        // Of two manifests of one name, both refused, the first is shown; both are named in its diagnostics.
+        if let Some(name) = loaded.name.clone().or_else(known).or_else(by_path) {
+            match by_name.get(&name) {
+                Some(first) if first.project.is_some() || loaded.project.is_none() => {}
+                _ => {
+                    by_name.insert(name, Arc::clone(loaded));
+                }
+            }
+        }
+    }
+    by_name
 }

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use super::compare::Comparisons;
 use super::ledger::{LedgerError, Remembered, Store};
+use super::manifests::by_name;
 use super::observe::Cache;
 use super::publish::{EngineStatus, ProjectView};
+use super::steps::seed;
 use super::tracked::Tracked;
 use super::watch::{self, WatchOptions};
 use super::{Clock, guard, link, view};
@@ -83,9 +85,10 @@ pub async fn survey(
     let all_before = tracked.len();
     let mut diagnostics = Vec::new();
     let fresh = all_remembered(options.state)?;
-    for loaded in manifests {
+    for loaded in &manifests {
         diagnostics.extend(loaded.diagnostics.iter().cloned());
-        let Some(name) = loaded.name.clone() else { continue };
+    }
+    for (name, loaded) in by_name(&tracked, &manifests) {
         let entry = tracked.entry(name.clone()).or_insert_with(|| {
             let known = fresh.get(&name).cloned().unwrap_or_default();
             Tracked::remembered(name.clone(), known)
@@ -161,7 +164,7 @@ pub async fn survey(
                 recovery: options.recovery,
                 instance: &instance,
                 take_over: options.take_over,
-                seed: 0,
+                seed: seed(&instance),
                 now: clock.now(),
             };
             project.decision = decide::decide(&input);

@@ -426,7 +426,14 @@ impl Controller {
             (&step.action, tracked.ledger.failures.get_mut(&subject))
         {
             let per_hour = self.options.recovery.pull_retries;
-            failure.not_before = Some(self.pull_budget.take(names::registry(image), per_hour, now));
+            let registry = names::registry(image);
+            let not_before = self.pull_budget.take(registry, per_hour, now);
+            failure.not_before = Some(not_before);
+            if not_before > now {
+                let why =
+                    format!("; {registry} is asked again {per_hour} times an hour at most (recovery.pull_retries)");
+                failure.error.push_str(&why);
+            }
         }
         self.list();
         // Told when it begins and as it doubles, not each time.
@@ -507,6 +514,6 @@ fn trouble(error: &EngineError, action: &Action) -> Trouble {
 }
 
 /// Decides the jitter: each evenkeel has its own.
-fn seed(instance: &crate::model::InstanceId) -> u64 {
+pub(super) fn seed(instance: &crate::model::InstanceId) -> u64 {
     hash::spread(0, &[instance.as_str()], 0)
 }

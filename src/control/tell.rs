@@ -7,6 +7,7 @@ use super::publish::Notice;
 use crate::decide::{Cause, Decision, Drift, Waiting, WaitingOn};
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::Subject;
+use crate::model::observed::Health;
 use crate::model::state::{ProjectState, ServiceState};
 use crate::model::{ContainerId, ProjectName, ServiceName};
 
@@ -17,9 +18,10 @@ impl Controller {
             let up = |s: Option<&ServiceState>| matches!(s, Some(ServiceState::Running { .. }));
             let old = before.services.get(service);
             if up(Some(state)) && !up(old) {
+                let unhealthy = matches!(state, ServiceState::Running { health: Health::Unhealthy, .. });
                 self.event(
                     EventType::ServiceUp,
-                    Severity::Info,
+                    if unhealthy { Severity::Warning } else { Severity::Info },
                     Some(name),
                     Some(service),
                     format!("{service} is {state}"),
@@ -32,6 +34,7 @@ impl Controller {
             }
         }
         self.tell_drift(name, before, after);
+        self.tell_waiting(name, before, after);
         if before.state == after.state && before.state.is_some() {
             return;
         }
@@ -68,7 +71,9 @@ impl Controller {
         }
         // What is not looked at any more is not repaired.
         let wanted = |d: &Drift| d.service.as_ref().is_none_or(|service| after.services.contains_key(service));
-        for drift in before.drift.iter().filter(|d| d.by_hand && !by_hand(after, d) && wanted(d)) {
+        let differs =
+            |d: &Drift| after.drift.iter().any(|n| n.service == d.service && n.number == d.number && n.path == d.path);
+        for drift in before.drift.iter().filter(|d| d.by_hand && !differs(d) && wanted(d)) {
             let message = format!("{} is as the manifest says", whose(drift));
             self.event(EventType::DriftRepaired, Severity::Info, Some(name), drift.service.as_ref(), message);
         }
@@ -77,6 +82,17 @@ impl Controller {
         for waiting in after.waiting.iter().filter(duel).filter(|w| !known(w)) {
             let message = waiting.to_string();
             self.event(EventType::BreakerOpened, Severity::Warning, Some(name), waiting.service.as_ref(), message);
+        }
+    }
+
+    /// What goes on only once somebody does something about it.
+    fn tell_waiting(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
+        let stuck = |w: &&Waiting| {
+            matches!(w.on, WaitingOn::Port { .. } | WaitingOn::External { .. } | WaitingOn::OtherInstance { .. })
+        };
+        for waiting in after.waiting.iter().filter(stuck).filter(|w| !before.waiting.contains(w)) {
+            let message = waiting.to_string();
+            self.event(EventType::SystemAlert, Severity::Warning, Some(name), waiting.service.as_ref(), message);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::publish::{ContainerView, FailedView, ProjectView, ServiceView, Snapshot, Status};
+use super::steps::seed;
 use super::tracked::Tracked;
 use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
 use crate::decide::{Input, Target, forecast};
@@ -93,7 +94,7 @@ impl Controller {
             recovery: &self.options.recovery,
             instance: &self.instance,
             take_over: self.options.take_over,
-            seed: 0,
+            seed: seed(&self.instance),
             now: self.clock.now(),
         });
         serde_json::to_value(plan).map_err(|e| Refused(e.to_string()))

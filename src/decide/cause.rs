@@ -375,16 +375,16 @@ impl fmt::Display for WaitingOn {
             }
             Self::Project { project, because } => write!(f, "project {project}: {because}"),
             Self::Backoff { until, attempts, error } => {
-                write!(f, "the next attempt at {until} ({attempts} so far): {error}")
+                write!(f, "the next attempt at {until:.0} ({attempts} so far): {error}")
             }
             Self::Refresh { image, until, attempts, error } => {
-                write!(f, "a newer {image}, the next attempt at {until} ({attempts} so far): {error}")
+                write!(f, "a newer {image}, the next attempt at {until:.0} ({attempts} so far): {error}")
             }
             Self::Health => f.write_str("its health check"),
             Self::Turn { after: Before::Replicas, .. } => f.write_str("its turn: other replicas are being replaced"),
             Self::Turn { after: Before::Delay, until } => {
                 f.write_str("the delay between two replicas to pass")?;
-                until.iter().try_for_each(|until| write!(f, ", until {until}"))
+                until.iter().try_for_each(|until| write!(f, ", until {until:.0}"))
             }
             Self::Turn { after: Before::Preflight, .. } => {
                 f.write_str("all images and new containers of the change to be there before anything is stopped")
@@ -401,10 +401,10 @@ impl fmt::Display for WaitingOn {
             Self::Guard => f.write_str("`evenkeel confirm`: too much would be removed at once"),
             Self::SecondLook => f.write_str("a second look at the manifest before anything is removed"),
             Self::Unanswered { until } => {
-                write!(f, "what an unanswered call may still bring, until {until}")
+                write!(f, "what an unanswered call may still bring, until {until:.0}")
             }
             Self::Duel { path, until } => {
-                write!(f, "somebody who changes {path} back each time it is repaired; the next repair at {until}")
+                write!(f, "somebody who changes {path} back each time it is repaired; the next repair at {until:.0}")
             }
             Self::Reported { path } => write!(f, "somebody to repair {path}: drift is only reported"),
             Self::OtherInstance { instance } => {

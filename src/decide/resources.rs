@@ -51,7 +51,8 @@ pub(super) fn attempt(input: &Input<'_>, decision: &mut Decision, action: Action
     }
     if let Some((failure, until)) = recovery::backoff(input, &subject, config) {
         decision.wake(until);
-        decision.wait(None, WaitingOn::Backoff { until, attempts: failure.attempts, error: failure.error.clone() });
+        let error = format!("{subject}: {}", failure.error);
+        decision.wait(None, WaitingOn::Backoff { until, attempts: failure.attempts, error });
         return;
     }
     decision.step(action, cause);

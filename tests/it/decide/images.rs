@@ -57,7 +57,7 @@ fn always_fetches_anew_for_another_configuration_and_what_runs_serves_on_meanwhi
     .assert_eq(&scene.text());
     fails(&mut scene, "no route to the registry");
     expect![[r#"
-        waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): no route to the registry
+        waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): image web:1: no route to the registry
         [degraded]
         [web: failed (1x): no route to the registry]
     "#]]
@@ -197,7 +197,7 @@ fn a_build_that_fails_is_tried_again_later_and_at_once_when_it_is_told_otherwise
     let mut scene = without(BUILT, &["shop-web"]);
     fails(&mut scene, "COPY failed: no such file");
     expect![[r#"
-        waits for the next attempt at 2026-01-01T00:00:01Z (1 so far): COPY failed: no such file
+        waits for the next attempt at 2026-01-01T00:00:01Z (1 so far): image shop-web: COPY failed: no such file
         [degraded]
         [web: failed (1x): COPY failed: no such file]
     "#]]

@@ -104,3 +104,18 @@ fn a_port_that_becomes_free_is_taken_without_an_edit() {
     assert!(world.engine.container(&shop, "web").is_running());
     assert_eq!(controller.project(&shop)["failures"], serde_json::json!({}));
 }
+
+#[test]
+fn a_plan_of_a_manifest_that_does_not_load_leaves_what_runs() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    world.write(&shop, super::ONE);
+    assert_eq!(world.verb(&["apply"]).code, Some(0));
+    world.write(&shop, "services:\n  web:\n   image: x\n  bad: [\n");
+    let plan = world.verb(&["plan"]);
+    assert_eq!(plan.code, Some(1), "{plan:?}");
+    assert!(plan.out.contains("the last good revision stays in force"), "{plan:?}");
+    assert!(!plan.out.contains("remove"), "{plan:?}");
+    let status = world.verb(&["status"]);
+    assert!(!status.out.contains("stopping"), "{status:?}");
+}

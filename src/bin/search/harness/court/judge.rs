@@ -148,6 +148,11 @@ impl Court {
         }
     }
 
+    /// An operator asks for what failed to be tried at once: that opens the budgets anew.
+    pub fn asked_again(&mut self) {
+        self.starts.clear();
+    }
+
     fn check_budget(&mut self, container: &Container) {
         let Some(name) = &container.service else { return };
         let replica = (container.project.to_string(), name.to_string(), container.number);
