@@ -23,7 +23,7 @@ use evenkeel::control::watch::WatchOptions;
 use evenkeel::decide::{Input, RecoveryPolicy, Target, decide};
 use evenkeel::engine::sim::{Model, SimEngine};
 use evenkeel::manifest::interpolate::Variables;
-use evenkeel::model::ledger::ProjectLedger;
+use evenkeel::model::ledger::{Healthy, ProjectLedger};
 use evenkeel::model::observed::Capabilities;
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{InstanceId, ProjectName, Timestamp};
@@ -126,6 +126,12 @@ fn decide_alone(args: &Args) -> Result<Section> {
     let mut medians: BTreeMap<usize, f64> = BTreeMap::new();
     for &services in &args.services {
         let (project, observed) = fleet::converged(services, &instance, epoch())?;
+        // It has been so for a while: that is what is decided over and over.
+        let images = project
+            .services
+            .iter()
+            .filter_map(|(name, service)| Some((name.clone(), observed.images.get(&service.image)?.clone()?)));
+        let healthy = Healthy { images: images.collect(), project: Arc::new(project.clone()) };
         let input = Input {
             project: &project.name,
             target: Target::Declared(&project),
@@ -134,7 +140,7 @@ fn decide_alone(args: &Args) -> Result<Section> {
             observed: &observed,
             in_flight: &BTreeMap::new(),
             ledger: &ProjectLedger::default(),
-            healthy: None,
+            healthy: Some(&healthy),
             others: &BTreeMap::new(),
             capabilities: Capabilities { api: (1, 48) },
             recovery: &RecoveryPolicy::default(),

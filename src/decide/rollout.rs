@@ -216,11 +216,11 @@ impl<'a> Rollout<'a> {
         if state != ProjectState::Converged {
             return known.is_some().then_some(Standing::Lapsed);
         }
-        let running = |filled: &Filled<'_>| Some((filled.service.name.clone(), filled.image?.clone()?));
-        let images: BTreeMap<_, _> = slots.by_name().filter_map(running).collect();
-        if self.input.healthy.is_some_and(|h| h.project.revision == project.revision && h.images == images) {
+        let running = || slots.by_name().filter_map(|filled| Some((&filled.service.name, filled.image?.as_ref()?)));
+        if self.input.healthy.is_some_and(|h| h.project.revision == project.revision && h.images.iter().eq(running())) {
             return known.is_some().then_some(Standing::Lapsed);
         }
+        let images: BTreeMap<_, _> = running().map(|(name, image)| (name.clone(), image.clone())).collect();
         let now = Proven { revision: project.revision.clone(), at: self.input.now, images: digest(&images) };
         match known.filter(|known| known.revision == now.revision && known.images == now.images) {
             None => {

@@ -230,8 +230,7 @@ impl Turn<'_, '_> {
             slots.iter().all(settled) && slots.iter().any(younger)
         };
         let mut restarting = self.service.depends_on.iter().filter(|(_, d)| d.restart).map(|(name, _)| name);
-        let shared = self.service.lives_in();
-        shared.iter().find_map(peer).or_else(|| restarting.find(|name| made_anew(name)).cloned())
+        self.service.lives_in().find_map(peer).or_else(|| restarting.find(|name| made_anew(name)).cloned())
     }
 
     /// The state of a slot in which nothing has to be done.

@@ -359,23 +359,21 @@ impl Service {
     }
 
     /// The services whose containers' namespaces it lives in.
-    pub fn lives_in(&self) -> BTreeSet<ServiceName> {
+    pub fn lives_in(&self) -> impl Iterator<Item = &ServiceName> {
         let modes = [&self.network_mode, &self.ipc, &self.pid].into_iter().flatten();
-        let namespaces = modes.filter_map(|mode| match mode {
-            NamespaceMode::Service(service) => Some(service.clone()),
+        modes.filter_map(|mode| match mode {
+            NamespaceMode::Service(service) => Some(service),
             _ => None,
-        });
-        namespaces.collect()
+        })
     }
 
     /// The services whose containers it shares namespaces or volumes with.
     pub fn shares_with(&self) -> BTreeSet<ServiceName> {
-        let namespaces = self.lives_in();
         let volumes = self.volumes_from.iter().filter_map(|from| match &from.source {
-            VolumesSource::Service(service) => Some(service.clone()),
+            VolumesSource::Service(service) => Some(service),
             VolumesSource::Container(_) => None,
         });
-        namespaces.into_iter().chain(volumes).collect()
+        self.lives_in().chain(volumes).cloned().collect()
     }
 
     /// The hash that Compose writes on its containers; `None`: a container it shares with is not there.
