@@ -7,6 +7,7 @@ use super::tracked::{Refresh, Tracked};
 use crate::decide::{self, Standing, memory};
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::Healthy;
+use crate::model::service::Port;
 use crate::model::{ImageId, Project, ProjectName, Timestamp};
 
 impl Tracked {
@@ -99,9 +100,13 @@ impl Controller {
     pub(super) fn put_in_force(&mut self, name: &ProjectName, project: Arc<Project>) -> bool {
         let Some(tracked) = self.projects.get_mut(name) else { return false };
         let (now, cache) = (self.clock.now(), &self.cache);
+        let before = tracked.target.clone();
         let new = tracked.take(project, now, |image| cache.image(image).and_then(Option::as_ref));
         let in_force = tracked.target.clone();
-        if new && in_force.iter().flat_map(|p| p.services.values()).any(|s| !s.ports.is_empty()) {
+        let published = |p: &Option<Arc<Project>>| -> Vec<Port> {
+            p.iter().flat_map(|p| p.services.values()).flat_map(|s| s.ports.iter().cloned()).collect()
+        };
+        if new && published(&before) != published(&in_force) {
             // Who has its ports by now, only a list tells.
             tracked.refresh = Refresh::List(self.cache.mark());
         }
