@@ -51,8 +51,9 @@ pub(super) async fn plan(context: &Context, arguments: &Arguments) -> Ended {
                 if let Some(failed) = project.and_then(|p| p.failed.as_ref()) {
                     outln!("{}", failed.summary);
                 }
-                if project.is_some_and(|p| p.diagnostics.iter().any(|d| d.severity == Severity::Error)) {
-                    outln!("{}: its manifest does not load; the last good revision stays in force", plan.project);
+                if let Some(project) = project.filter(|p| p.diagnostics.iter().any(|d| d.severity == Severity::Error)) {
+                    let held = if project.revision.is_some() { "; the last good revision stays in force" } else { "" };
+                    outln!("{}: its manifest does not load{held}", plan.project);
                 }
                 if plan.is_empty() && plan.waiting.is_empty() {
                     outln!("{}: nothing to do", plan.project);

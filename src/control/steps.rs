@@ -430,8 +430,7 @@ impl Controller {
             let not_before = self.pull_budget.take(registry, per_hour, now);
             failure.not_before = Some(not_before);
             if not_before > now {
-                let why =
-                    format!("; {registry} is asked again {per_hour} times an hour at most (recovery.pull_retries)");
+                let why = format!("; retries of {registry} are spread, {per_hour} an hour (recovery.pull_retries)");
                 failure.error.push_str(&why);
             }
         }

@@ -37,7 +37,7 @@ pub use action::{Action, Step};
 pub use cause::{Before, Cause, FieldChange, Waiting, WaitingOn};
 pub use forecast::{Plan, forecast};
 pub use lint::lint;
-pub use recovery::{BUDGET_WINDOW, RecoveryPolicy};
+pub use recovery::RecoveryPolicy;
 pub use rollout::{Standing, in_force, is_over};
 
 use crate::model::ledger::{Completion, Healthy, ProjectLedger, Subject, Unheld};

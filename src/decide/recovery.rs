@@ -54,9 +54,6 @@ impl RecoveryPolicy {
     }
 }
 
-/// Over so long the retries of a registry are spread at most: what is put off further is put off to its end.
-pub const BUDGET_WINDOW: Duration = Duration::from_secs(3600);
-
 /// What is to follow the end of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
@@ -146,8 +143,8 @@ pub(super) fn backoff<'a>(input: &Input<'a>, subject: &Subject, config: &str) ->
     let failure = input.ledger.failures.get(subject).filter(|f| f.config == config)?;
     let delay = input.recovery.delay(failure.attempts, draw(input, subject, failure.attempts));
     let until = later(latest_past(input.now, [Some(failure.last)]), delay);
-    // A time that is further off than the budget ever is was noted by a clock that was set back since.
-    let held = failure.not_before.filter(|held| duration(input.now, *held) <= BUDGET_WINDOW);
+    // Noted by a clock that was set back since, it says nothing.
+    let held = failure.not_before.filter(|_| failure.last <= input.now);
     let until = held.map_or(until, |held| held.max(until));
     (until > input.now).then_some((failure, until))
 }

@@ -76,8 +76,9 @@ fn networks(
             Some((kept, doubles)) => {
                 let differs = made::of_network(wanted, kept);
                 tell(decision, "networks", key, &differs, if ours(kept) { "recreate" } else { "blocked" });
-                if !differs.is_empty() && ours(kept) {
-                    make_anew(input, project, kept, differs, detaching, decision);
+                let free = || input.observed.containers.values().all(|c| !holds(c, kept) || may_go(input, project, c));
+                if !differs.is_empty() && ours(kept) && free() {
+                    make_anew(input, kept, differs, detaching, decision);
                     continue;
                 }
                 if !differs.is_empty() {
@@ -126,31 +127,38 @@ fn tell(decision: &mut Decision, section: &str, key: &str, fields: &[FieldChange
     }));
 }
 
+fn holds(container: &observed::Container, network: &observed::Network) -> bool {
+    container.is_running() && container.networks.contains(network.id.as_str())
+}
+
+/// Whether a container may be detached for a while. One that goes anyway, is left alone, or was run by hand keeps its
+/// networks, and with them those of all others.
+fn may_go(input: &Input<'_>, project: &Project, container: &observed::Container) -> bool {
+    let service = container.service.as_ref().filter(|_| !container.oneoff).and_then(|name| project.services.get(name));
+    service.is_some_and(|service| {
+        let alone = service.extension.suspend || input.ledger.suspended_services.contains(&service.name);
+        !alone && (1..=service.replicas).contains(&container.number)
+    })
+}
+
 /// Makes a network anew: the containers that run are detached and go on, it is removed, and then it is as if it had never
 /// been there. They are attached again with all their names.
 fn make_anew(
     input: &Input<'_>,
-    project: &Project,
     network: &observed::Network,
     fields: Vec<FieldChange>,
     detaching: &mut BTreeSet<Subject>,
     decision: &mut Decision,
 ) {
     let cause = Cause::MadeOtherwise { fields };
-    let holds = |c: &&observed::Container| c.is_running() && c.networks.contains(network.id.as_str());
-    let mut held = input.observed.containers.values().filter(holds).peekable();
+    let mut held = input.observed.containers.values().filter(|c| holds(c, network)).peekable();
     if held.peek().is_none() {
         let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
         attempt(input, decision, action, cause, network.id.as_str());
         return;
     }
-    for container in held.filter(|c| !c.oneoff) {
-        // Those that go anyway, and those that are left alone, keep it until they are gone, or not left alone.
-        let wanted = container.service.as_ref().and_then(|name| project.services.get(name)).filter(|service| {
-            let alone = service.extension.suspend || input.ledger.suspended_services.contains(&service.name);
-            !alone && (1..=service.replicas).contains(&container.number)
-        });
-        let Some(service) = wanted.map(|service| service.name.clone()) else { continue };
+    for container in held {
+        let Some(service) = container.service.clone() else { continue };
         let subject = Subject::Replica(service.clone(), container.number);
         if input.in_flight.contains_key(&subject) || !detaching.insert(subject) {
             continue;

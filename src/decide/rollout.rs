@@ -12,9 +12,9 @@ use super::cause::Before;
 use super::recovery::Verdict;
 use super::resources::Places;
 use super::slots::{Filled, Phase, Slot, Slots};
-use super::{Action, Cause, Decision, Input, WaitingOn, readiness};
+use super::{Action, Cause, Decision, Input, Step, WaitingOn, readiness};
 use crate::model::ledger::{FailedRevision, Healthy, ProjectLedger, Proven, RolledBack, Subject};
-use crate::model::observed::{Container, ContainerState, Health, PublishedPort};
+use crate::model::observed::{Container, Health, PublishedPort};
 use crate::model::service::{FailureAction, Order, Port, PullPolicy, UpdateConfig};
 use crate::model::state::ProjectState;
 use crate::model::{ImageId, Project, Service, ServiceName, Timestamp, hash};
@@ -120,7 +120,9 @@ impl<'a> Rollout<'a> {
             Cause::FieldsDiffer { by_hand: false, .. } => matches!(a, Action::UpdateContainer { .. }),
             _ => false,
         };
-        if !decision.steps.iter().any(|s| stops(&s.action, &s.cause)) {
+        let begins = decision.steps.iter().any(|s| stops(&s.action, &s.cause));
+        let taken = if begins || self.on { self.taken(slots, decision, stops) } else { Vec::new() };
+        if !begins && taken.is_empty() {
             return;
         }
         let makes = |a: &Action| matches!(a, Action::CreateContainer { replaces: Some(_), .. });
@@ -136,7 +138,6 @@ impl<'a> Rollout<'a> {
                 rolled && !made && filled.slots.iter().any(refused)
             })
         };
-        let taken = self.taken(slots, decision, stops);
         if !places.images.lacking && !being_made && !will_be_made() && taken.is_empty() {
             return;
         }
@@ -158,7 +159,7 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Services that the change starts, and that want a port of the host which a container outside the project has.
+    /// Services that the change starts anew or for the first time, and that want a port of the host which a container outside the project has.
     fn taken(
         &self,
         slots: &Slots<'_>,
@@ -166,15 +167,31 @@ impl<'a> Rollout<'a> {
         stops: impl Fn(&Action, &Cause) -> bool,
     ) -> Vec<(ServiceName, WaitingOn)> {
         let observed = self.input.observed;
-        let ours = |holder: &PublishedPort| observed.containers.contains_key(&holder.container);
+        // Its own are handed over; what a list tells of them may be of before.
+        let ours = |holder: &PublishedPort| holder.project.as_ref() == Some(self.input.project);
         let replaced = |service: &ServiceName| {
             decision.steps.iter().any(|s| stops(&s.action, &s.cause) && s.action.service() == Some(service))
         };
-        let made = |c: &Container| matches!(c.state, ContainerState::Created);
-        let new = |filled: &Filled<'_>| filled.slots.iter().all(|s| s.current.is_none_or(made) && s.stale.is_empty());
+        let starts = |service: &ServiceName| {
+            let begins = |s: &Step| {
+                matches!(s.action, Action::StartContainer { .. } | Action::CreateContainer { .. })
+                    && s.cause != Cause::FallBack
+                    && s.action.service() == Some(service)
+            };
+            decision.steps.iter().any(begins)
+        };
+        let never_ran = |s: &Slot<'_>| matches!(s.phase, Phase::Absent | Phase::Created) && s.stale.is_empty();
+        let new = |filled: &Filled<'_>| {
+            let as_before = || self.input.healthy.is_some_and(|before| is_as_before(before, filled));
+            !filled.slots.is_empty()
+                && filled.slots.iter().all(never_ran)
+                && starts(&filled.service.name)
+                && self.action(filled.service) != FailureAction::Continue
+                && !as_before()
+        };
         let wants = slots
             .by_name()
-            .filter(|filled| !filled.service.ports.is_empty() && (new(filled) || replaced(&filled.service.name)));
+            .filter(|filled| !filled.service.ports.is_empty() && (replaced(&filled.service.name) || new(filled)));
         let held = wants.filter_map(|filled| {
             let holder = |port: &Port| observed.published.iter().find(|held| held.clashes(port) && !ours(held));
             let port = filled.service.ports.iter().find_map(|port| Some((port, holder(port)?)));

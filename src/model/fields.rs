@@ -89,8 +89,8 @@ const SILENT: [&str; 10] = [
     "systempaths",
 ];
 
-/// The name that a container has in the end: told of desired ones, and never compared. On its networks it answers to that
-/// without an alias, too.
+/// The name that a container has in the end: told of desired ones, and never compared. Nor is an alias that says it, as a
+/// container answers to its own name anyway; one that Compose v1 made has another name, and nobody asks for it by this.
 pub const OWN_NAME: &str = "container_name";
 
 /// The value of `networks.NAME`.
@@ -179,7 +179,8 @@ impl Fields {
             let [wanted, seen] = [desired, observed].map(|f| f.get(path).filter(|value| *value != EMPTY));
             let silent = wanted.is_none() && SILENT.iter().any(|a| within(path, a));
             let unknown = image.is_none() && self.get(path).is_none() && FROM_IMAGE.iter().any(|a| within(path, a));
-            let named = || path.ends_with(".aliases") && same_but(self.get(OWN_NAME), wanted, seen);
+            let aliases = path.starts_with("networks.") && path.ends_with(".aliases");
+            let named = || aliases && same_but(self.get(OWN_NAME), wanted, seen);
             if wanted == seen || silent || unknown || path == OWN_NAME || holds_anyway(path, wanted, seen) || named() {
                 continue;
             }
@@ -269,6 +270,8 @@ mod tests {
         let observed = |aliases: &str| fields(&[("networks.back.aliases", aliases)]);
         assert_eq!(paths(&desired, &observed(r#"["web"]"#), None), []);
         assert_eq!(paths(&desired, &observed(r#"["shop-web-1","web"]"#), None), []);
+        let labelled = |value: &str| fields(&[("labels.aliases", value)]);
+        assert_eq!(paths(&labelled("a"), &labelled("b"), None).len(), 1);
         for differs in [r#"["shop-web-1"]"#, r#"["shop-web-1","web","www"]"#, "[]"] {
             assert_eq!(paths(&desired, &observed(differs), None).len(), 1, "{differs}");
         }

@@ -40,6 +40,8 @@ pub struct PublishedPort {
     pub container: ContainerId,
     /// Its name, without the leading slash.
     pub name: String,
+    /// Its project, where it has one.
+    pub project: Option<ProjectName>,
 }
 
 impl PublishedPort {
@@ -290,6 +292,7 @@ mod tests {
             host_ip: host_ip.into(),
             container: ContainerId::trusted("c"),
             name: "other".into(),
+            project: None,
         };
         let wanted = |published: Option<&str>, host_ip: Option<&str>| Port {
             target: 8000,

@@ -60,6 +60,20 @@ pub(super) async fn all() -> HashMap<String, DockerCredentials> {
     found
 }
 
+/// The same by the host that BuildKit asks for.
+pub(super) async fn by_host() -> HashMap<String, DockerCredentials> {
+    all().await.into_iter().map(|(registry, credentials)| (host(&registry).to_owned(), credentials)).collect()
+}
+
+/// The host of a registry as `config.json` calls it: with a scheme and a path, where it is of old.
+fn host(registry: &str) -> &str {
+    let host = registry.trim_start_matches("https://").trim_start_matches("http://");
+    match host.split('/').next().unwrap_or_default() {
+        "index.docker.io" | "docker.io" => "registry-1.docker.io",
+        host => host,
+    }
+}
+
 /// The registries that `config.json` names.
 fn configured() -> Vec<String> {
     let Some(text) = config_file().and_then(|file| std::fs::read(file).ok()) else { return Vec::new() };
@@ -106,6 +120,19 @@ async fn of(registry: String) -> Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buildkit_asks_by_host() {
+        for (registry, expected) in [
+            (HUB, "registry-1.docker.io"),
+            ("docker.io", "registry-1.docker.io"),
+            ("https://ghcr.io", "ghcr.io"),
+            ("http://localhost:5000/v1/", "localhost:5000"),
+            ("registry.example.com", "registry.example.com"),
+        ] {
+            assert_eq!(host(registry), expected, "{registry}");
+        }
+    }
 
     #[test]
     fn the_registry_is_what_looks_like_a_host() {

@@ -36,6 +36,7 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<ListedContainer> {
 pub(super) fn published(containers: &[ContainerSummary]) -> Vec<PublishedPort> {
     let of = |c: &ContainerSummary| {
         let (id, name) = (c.id.clone()?, c.names.iter().flatten().next()?.trim_start_matches('/').to_owned());
+        let project = c.labels.as_ref().and_then(|l| l.get(labels::PROJECT)).cloned().map(ProjectName::trusted);
         let ports = c.ports.iter().flatten().filter_map(move |port| {
             Some(PublishedPort {
                 port: port.public_port?,
@@ -43,6 +44,7 @@ pub(super) fn published(containers: &[ContainerSummary]) -> Vec<PublishedPort> {
                 host_ip: port.ip.clone().unwrap_or_default(),
                 container: ContainerId::trusted(id.clone()),
                 name: name.clone(),
+                project: project.clone(),
             })
         });
         Some(ports.collect::<Vec<_>>())

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{
@@ -23,6 +22,7 @@ use bollard::query_parameters::{
     ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptionsBuilder,
     StopContainerOptions, UploadToContainerOptionsBuilder,
 };
+use bollard::{ClientVersion, Docker};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
@@ -57,15 +57,14 @@ impl DockerEngine {
     /// # Errors
     /// When the address is of no form that is spoken here.
     pub fn new(address: &Address) -> Result<Self, EngineError> {
-        let version = bollard::API_DEFAULT_VERSION;
-        let text = address.to_string();
-        let docker = match address {
-            Address::Unix(path) => Docker::connect_with_unix(&path.display().to_string(), LONGEST.as_secs(), version),
-            Address::Tcp(host) => Docker::connect_with_http(host, LONGEST.as_secs(), version),
-        };
-        let docker = docker
-            .map_err(|e| EngineError::Unreachable { address: text.clone(), reason: address.advice(&e.to_string()) })?;
-        Ok(Self { docker, address: text })
+        let docker = client(address, bollard::API_DEFAULT_VERSION)?;
+        Ok(Self { docker, address: address.to_string() })
+    }
+
+    /// Another client of the same Engine and API, with connections of its own.
+    fn another_client(&self) -> Result<Docker, EngineError> {
+        let unknown = |_| unreachable_error(&self.address, "no such address");
+        client(&Address::parse(&self.address).map_err(unknown)?, &self.docker.client_version())
     }
 
     /// The API that both sides agreed on.
@@ -82,6 +81,15 @@ impl DockerEngine {
     async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
         within(WRITE_TIMEOUT, &self.address, call).await
     }
+}
+
+fn client(address: &Address, version: &ClientVersion) -> Result<Docker, EngineError> {
+    let client = match address {
+        Address::Unix(path) => Docker::connect_with_unix(&path.display().to_string(), LONGEST.as_secs(), version),
+        Address::Tcp(host) => Docker::connect_with_http(host, LONGEST.as_secs(), version),
+    };
+    client
+        .map_err(|e| EngineError::Unreachable { address: address.to_string(), reason: address.advice(&e.to_string()) })
 }
 
 async fn within<T>(

@@ -263,6 +263,7 @@ impl World {
                     host_ip: host_ip.clone(),
                     container: c.seen.id.clone(),
                     name: c.seen.name.clone(),
+                    project: c.in_project().then(|| c.seen.project.clone()),
                 })
             })
         });

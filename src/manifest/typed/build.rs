@@ -6,7 +6,7 @@ use super::read::{bytes, is_set, optional_map, text, text_list, text_map};
 use super::{mounts, resources};
 use crate::model::service::Build;
 
-/// Reads `build`, and says what of it the Engine's own builder has no word for.
+/// Reads `build`, and says what of it no builder is handed.
 pub(super) fn build(node: &Node, report: &mut Report) -> Build {
     what_is_not_handed_on(node, report);
     Build {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evenkeel::decide::Standing;
 use evenkeel::model::observed::{ContainerState, Health, PublishedPort};
-use evenkeel::model::{ContainerId, ImageId};
+use evenkeel::model::{ContainerId, ImageId, ProjectName};
 use expect_test::expect;
 
 use super::scene::Scene;
@@ -378,6 +378,7 @@ fn nothing_is_stopped_while_a_container_of_somebody_else_has_a_port_that_the_cha
         host_ip: "0.0.0.0".into(),
         container: ContainerId::trusted("another"),
         name: "other-web-1".into(),
+        project: None,
     };
     scene.world.observed.published = Arc::new(vec![taken.clone()]);
     let mut text = String::new();
@@ -389,7 +390,7 @@ fn nothing_is_stopped_while_a_container_of_somebody_else_has_a_port_that_the_cha
     scene.world.observed.published = Arc::default();
     text += &scene.round();
     // A port that the project itself has is handed over.
-    let own = PublishedPort { container: scene.id("web", 1), ..taken };
+    let own = PublishedPort { project: Some(ProjectName::trusted("shop")), ..taken };
     scene.world.observed.published = Arc::new(vec![own]);
     text += &scene.settle();
     expect![[r#"
@@ -428,6 +429,7 @@ fn a_new_service_that_wants_a_taken_port_holds_up_the_change_and_a_first_start_i
         host_ip: "127.0.0.1".into(),
         container: ContainerId::trusted("another"),
         name: "nginx".into(),
+        project: None,
     }]);
     let mut scene = changed("services: {api: {image: 'api:1', command: one}}", &yaml("two"));
     scene.world.observed.published = Arc::clone(&taken);
@@ -436,6 +438,20 @@ fn a_new_service_that_wants_a_taken_port_holds_up_the_change_and_a_first_start_i
     let mut first = Scene::of(&yaml("one"));
     first.world.observed.published = taken;
     text += &format!("-- at first\n{}", first.settle());
+    // One that waits for it is not touched either; who wants no container wants no port.
+    let one = "services: {api: {image: 'api:1', command: one}}";
+    for (after, what) in [
+        (
+            "api: {image: 'api:1', command: two, depends_on: [web]}, web: {image: 'web:1', ports: ['8080:80']}",
+            "awaited",
+        ),
+        ("api: {image: 'api:1', command: two}, web: {image: 'web:1', ports: ['8080:80'], scale: 0}", "none of it"),
+    ] {
+        let mut scene = changed(one, &format!("services: {{{after}}}"));
+        scene.world.observed.published = Arc::clone(&first.world.observed.published);
+        scene.round();
+        text += &format!("-- {what}\n{}", scene.text());
+    }
     expect![[r#"
         web waits for port 8080/tcp of the host, which the container nginx has
         api waits for all images and new containers of the change to be there before anything is stopped
@@ -445,6 +461,11 @@ fn a_new_service_that_wants_a_taken_port_holds_up_the_change_and_a_first_start_i
         2. create web/1 as shop-web-1: it is not there
         3. start api/1 (c00000000002): what it waited for is ready
         3. start web/1 (c00000000003): what it waited for is ready
+        -- awaited
+        api waits for web (service_started): it is not started yet
+        web waits for port 8080/tcp of the host, which the container nginx has
+        -- none of it
+        stop api/1 (c00000000002): its replacement is ready to start
     "#]]
     .assert_eq(&text);
 }

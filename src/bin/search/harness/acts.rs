@@ -299,11 +299,14 @@ pub async fn finish(scenario: &Scenario, stage: &mut Stage, place: &Place, later
             }
         }),
         Later::Resume(id) => {
-            // What failed is tried again at once: that is asked for.
-            place.clerk.court().asked_again();
             // A controller that cannot write it down now is asked again; one that does not know the project has no need to.
             for _ in 0..120 {
-                if !stage.runs() || ask(stage, Operation::Resume { id: id.clone() }).await.is_some() {
+                if !stage.runs() {
+                    return;
+                }
+                if ask(stage, Operation::Resume { id: id.clone() }).await.is_some() {
+                    // What failed is tried again at once: that is asked for.
+                    place.clerk.court().asked_again(&id);
                     return;
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;

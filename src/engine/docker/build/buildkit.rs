@@ -12,6 +12,9 @@ use crate::settings;
 /// The API that the first Engine with BuildKit speaks (18.09).
 const FIRST: Api = (1, 39);
 
+/// How Docker's programs write that something is off.
+const OFF: [&str; 6] = ["0", "f", "F", "false", "False", "FALSE"];
+
 /// Who builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Builder {
@@ -25,7 +28,7 @@ pub(super) enum Builder {
 impl Builder {
     /// BuildKit, as Docker Compose has it, but for what only the classic builder knows, and where `DOCKER_BUILDKIT` is off.
     pub(super) fn choose(build: &Build, api: Api) -> Self {
-        let off = settings::environment().get("DOCKER_BUILDKIT").is_some_and(|v| matches!(v.as_str(), "0" | "false"));
+        let off = settings::environment().get("DOCKER_BUILDKIT").is_some_and(|v| OFF.contains(&v.as_str()));
         let known = matches!(build.network.as_deref(), None | Some("" | "default" | "host" | "none"));
         if off || api < FIRST || !known || build.isolation.is_some() {
             return Self::Classic;
@@ -44,21 +47,37 @@ impl Builder {
     }
 }
 
+/// What a builder tells.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A step began.
+    Step(String),
+    /// What the program of a step prints.
+    Output(String),
+}
+
+impl Told {
+    /// What the classic builder writes is all one text.
+    pub(super) fn by_classic(text: String) -> Self {
+        if text.starts_with("Step ") { Self::Step(text) } else { Self::Output(text) }
+    }
+}
+
 /// What was told of already: the same step is reported many times.
 #[derive(Debug, Default)]
 pub(super) struct Progress(HashSet<String>);
 
 impl Progress {
-    /// The lines that are new: steps that began, and what their programs print.
-    pub(super) fn lines(&mut self, told: BuildInfoAux) -> Vec<String> {
+    /// What is new: steps that began, and what their programs print.
+    pub(super) fn news(&mut self, told: BuildInfoAux) -> Vec<Told> {
         let BuildInfoAux::BuildKit(status) = told else { return Vec::new() };
         let steps = status.vertexes.into_iter().filter(|step| step.started.is_some());
         // Its own steps, such as loading the context.
         let steps =
             steps.filter(|step| !step.name.starts_with("[internal]") && !step.name.starts_with("copy /context"));
-        let mut lines: Vec<String> =
-            steps.filter(|step| self.0.insert(step.digest.clone())).map(|step| format!("{}\n", step.name)).collect();
-        lines.extend(status.logs.iter().map(|log| String::from_utf8_lossy(&log.msg).into_owned()));
-        lines
+        let began = steps.filter(|step| self.0.insert(step.digest.clone()));
+        let mut news: Vec<Told> = began.map(|step| Told::Step(format!("{}\n", step.name))).collect();
+        news.extend(status.logs.iter().map(|log| Told::Output(String::from_utf8_lossy(&log.msg).into_owned())));
+        news
     }
 }

@@ -4,11 +4,13 @@ mod buildkit;
 mod context;
 mod ignore;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use futures_util::{Stream, StreamExt};
 use serde_json::json;
@@ -18,7 +20,7 @@ use super::{DockerEngine, auth, error};
 use crate::engine::{BuildSpec, EngineError};
 use crate::model::labels;
 use crate::model::service::Build;
-use buildkit::{Builder, Progress};
+use buildkit::{Builder, Progress, Told};
 use context::Context;
 
 /// How many lines of the builder's output go into the error.
@@ -43,7 +45,7 @@ pub(super) async fn run(engine: &DockerEngine, spec: &BuildSpec<'_>) -> Result<(
         }
         let dockerfile = build.dockerfile.as_deref().unwrap_or("Dockerfile");
         let query = query(spec, &builder, dockerfile, Some(&build.context));
-        return send(engine, spec.image, builder, query, futures_util::stream::empty()).await;
+        return send(engine, spec, builder, query, futures_util::stream::empty()).await;
     }
     let (sender, mut receiver) = mpsc::channel(AHEAD);
     let (opened, context) = tokio::sync::oneshot::channel();
@@ -55,7 +57,7 @@ pub(super) async fn run(engine: &DockerEngine, spec: &BuildSpec<'_>) -> Result<(
     };
     let pieces = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let query = query(spec, &builder, &dockerfile, None);
-    let built = send(engine, spec.image, builder, query, pieces).await;
+    let built = send(engine, spec, builder, query, pieces).await;
     let Err(failure) = built else { return Ok(()) };
     // Why the context could not be sent says more than that the Engine did not get it.
     match tokio::time::timeout(READER_ENDS, reading).await {
@@ -105,15 +107,49 @@ impl Write for Pieces<'_> {
     }
 }
 
+/// Builds with a client on a runtime of its own: the client leaves the connection of a session open, and with it a task and
+/// the credentials; here they end with the build.
 async fn send(
     engine: &DockerEngine,
-    image: &str,
+    spec: &BuildSpec<'_>,
     builder: Builder,
     query: String,
     context: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
 ) -> Result<(), EngineError> {
+    let credentials = match builder {
+        Builder::Classic => auth::all().await,
+        Builder::BuildKit { .. } => auth::by_host().await,
+    };
+    let (docker, address, teller) = (engine.another_client()?, engine.address.clone(), Teller::of(spec));
+    let credentials = Some(credentials).filter(|all| !all.is_empty());
+    // Who waits for the build may give up.
+    let (awaited, given_up) = tokio::sync::oneshot::channel::<()>();
+    let failed = |error: String| EngineError::NoAnswer(error);
+    let work = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|e| failed(e.to_string()))?.block_on(async {
+            tokio::select! {
+                answer = send_with(docker, &address, teller, builder, query, credentials, context) => answer,
+                _ = given_up => Err(failed("nobody waits for it any more".into())),
+            }
+        })
+    });
+    let answer = work.await.map_err(|e| failed(e.to_string()))?;
+    drop(awaited);
+    answer
+}
+
+async fn send_with(
+    docker: Docker,
+    address: &str,
+    mut teller: Teller,
+    builder: Builder,
+    query: String,
+    credentials: Option<HashMap<String, DockerCredentials>>,
+    context: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
+) -> Result<(), EngineError> {
     // The client's own options have no word for some of it.
-    let docker = engine.docker.clone().with_request_modifier(move |mut request| {
+    let docker = docker.with_request_modifier(move |mut request| {
         let uri = request.uri().to_string();
         let path = uri.split('?').next().unwrap_or_default();
         // The session has a call of its own.
@@ -125,7 +161,6 @@ async fn send(
         request
     });
     let body = bollard::body_try_stream(context.map(|piece| piece.map(Into::into)));
-    let credentials = Some(auth::all().await).filter(|all| !all.is_empty());
     let options = match &builder {
         Builder::Classic => BuildImageOptionsBuilder::new(),
         Builder::BuildKit { session } => {
@@ -133,23 +168,62 @@ async fn send(
         }
     };
     let mut output = docker.build_image(options.build(), credentials, Some(body));
-    let (mut last, mut progress) = (Last::default(), Progress::default());
+    let mut progress = Progress::default();
     while let Some(info) = output.next().await {
-        let info = info.map_err(|e| last.explain(error(&engine.address, e)))?;
+        let info = info.map_err(|e| teller.explain(error(address, e)))?;
         if let Some(message) = info.error_detail.and_then(|d| d.message) {
-            return Err(last.explain(EngineError::Refused { status: 400, message }));
+            return Err(teller.explain(EngineError::Refused { status: 400, message }));
         }
-        let told = info.aux.map(|told| progress.lines(told)).unwrap_or_default();
-        for piece in told.into_iter().chain(info.stream) {
-            // Steps are worth a line in the log; what their programs print is not.
-            match piece.starts_with('[') || piece.starts_with("Step ") {
-                true => tracing::info!("{image}: {}", plain(&piece)),
-                false => tracing::debug!("{image}: {}", plain(&piece)),
-            }
-            last.take(&piece);
-        }
+        let news = info.aux.map(|told| progress.news(told)).unwrap_or_default();
+        news.into_iter().chain(info.stream.map(Told::by_classic)).for_each(|told| teller.tell(told));
     }
     Ok(())
+}
+
+/// Tells how a build goes on, without the values of its arguments: BuildKit writes them out in the names of its steps.
+struct Teller {
+    image: String,
+    arguments: Vec<String>,
+    last: Last,
+}
+
+impl Teller {
+    /// A shorter value is no secret, and would blot out half of what is told.
+    const SECRET: usize = 4;
+
+    fn of(spec: &BuildSpec<'_>) -> Self {
+        let values = spec.build.args.values().flatten().filter(|value| value.len() >= Self::SECRET);
+        Self { image: spec.image.to_owned(), arguments: values.cloned().collect(), last: Last::default() }
+    }
+
+    fn masked(&self, text: &str) -> String {
+        self.arguments.iter().fold(text.to_owned(), |text, value| text.replace(value, "***"))
+    }
+
+    fn tell(&mut self, told: Told) {
+        // Steps are worth a line in the log; what their programs print is not.
+        let text = match told {
+            Told::Step(text) => {
+                let text = self.masked(&text);
+                tracing::info!("{}: {}", self.image, plain(&text));
+                text
+            }
+            Told::Output(text) => {
+                let text = self.masked(&text);
+                tracing::debug!("{}: {}", self.image, plain(&text));
+                text
+            }
+        };
+        self.last.take(&text);
+    }
+
+    fn explain(&mut self, error: EngineError) -> EngineError {
+        let error = match error {
+            EngineError::Refused { status, message } => EngineError::Refused { status, message: self.masked(&message) },
+            other => other,
+        };
+        self.last.explain(error)
+    }
 }
 
 /// The last lines of the output, which comes in pieces that need not be lines.
@@ -281,6 +355,17 @@ mod tests {
         .assert_eq(&query(&spec, &Builder::Classic, "D", None));
         let buildkit = Builder::BuildKit { session: "s".into() };
         assert!(query(&spec, &buildkit, "D", None).contains("&version=2&session=s&"));
+    }
+
+    #[test]
+    fn the_values_of_arguments_are_not_told() {
+        let args = BTreeMap::from([("TOKEN".into(), Some("s3cret!".into())), ("N".into(), Some("1".into()))]);
+        let build = Build { args, ..Build::default() };
+        let mut teller = Teller::of(&BuildSpec { image: "shop-web", build: &build, platform: None });
+        teller.tell(Told::Step("[1/2] RUN curl -H s3cret! x1\n".into()));
+        let error = teller.explain(EngineError::Refused { status: 400, message: "curl s3cret! failed".into() });
+        let told = error.to_string();
+        assert!(told.contains("curl *** failed") && told.contains("[1/2] RUN curl -H *** x1"), "{told}");
     }
 
     #[test]

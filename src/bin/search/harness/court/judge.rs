@@ -149,8 +149,9 @@ impl Court {
     }
 
     /// An operator asks for what failed to be tried at once: that opens the budgets anew.
-    pub fn asked_again(&mut self) {
-        self.starts.clear();
+    pub fn asked_again(&mut self, id: &str) {
+        let project = id.split_once('.').map_or(id, |(project, _)| project);
+        self.starts.retain(|((of, ..), _), _| of != project);
     }
 
     fn check_budget(&mut self, container: &Container) {
