@@ -50,7 +50,7 @@ impl Comparisons {
             .of_project(name)
             .map(|c| {
                 let service = c.service.as_ref().and_then(|s| target.services.get(s));
-                service.and_then(|s| cache.image_fields(&s.image, &c.image))
+                service.and_then(|s| cache.images().fields(&s.image, &c.image))
             })
             .collect();
         let shares = target.services.values().any(|s| s.hash_template.is_some());

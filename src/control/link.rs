@@ -206,7 +206,7 @@ impl Controller {
             self.list();
         }
         // References may mean something else than before.
-        for reference in self.cache.references() {
+        for reference in self.cache.images().references() {
             self.look_up(&reference);
         }
         self.look_up_targets();
@@ -305,8 +305,8 @@ impl Controller {
             self.list();
         }
         if reaction.images {
-            self.cache.doubt_images();
-            for reference in self.cache.references() {
+            self.cache.images_mut().doubt_all();
+            for reference in self.cache.images().references() {
                 self.look_up(&reference);
             }
         }
@@ -401,10 +401,10 @@ impl Controller {
         let target = self.projects.get(&container.project).and_then(|t| t.target.as_ref());
         let service = container.service.as_ref().and_then(|s| target?.services.get(s));
         let Some(reference) = service.map(|s| s.image.clone()) else { return };
-        let known = self.cache.image(&reference).and_then(Option::as_ref);
+        let known = self.cache.images().get(&reference).and_then(Option::as_ref);
         let other = known.is_some_and(|known| *known != container.image);
-        if other && container.state == ContainerState::Created && !self.cache.is_doubtful(&reference) {
-            self.cache.doubt_image(&reference);
+        if other && container.state == ContainerState::Created && !self.cache.images().is_doubtful(&reference) {
+            self.cache.images_mut().doubt(&reference);
             self.look_up(&reference);
         }
     }
@@ -525,7 +525,8 @@ impl Controller {
             return;
         }
         let used = self.cache.interest().images();
-        let references: Vec<String> = used.filter(|i| self.cache.image(i).is_none()).map(str::to_owned).collect();
+        let references: Vec<String> =
+            used.filter(|i| self.cache.images().get(i).is_none()).map(str::to_owned).collect();
         for reference in references {
             self.look_up(&reference);
         }
@@ -539,8 +540,9 @@ impl Controller {
             Ok(image) => {
                 self.release_image(&reference);
                 let id = image.as_ref().map(|image| image.id.clone());
-                let news = self.cache.image(&reference) != Some(&id) || self.cache.is_doubtful(&reference);
-                self.cache.set_image(&reference, image);
+                let news =
+                    self.cache.images().get(&reference) != Some(&id) || self.cache.images().is_doubtful(&reference);
+                self.cache.images_mut().set(&reference, image);
                 if news {
                     self.dirty.extend(self.cache.interest().of_image(&reference).cloned());
                 }

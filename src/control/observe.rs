@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use jiff::SignedDuration;
 use tokio::time::Instant;
 
+use super::images::Images;
 use super::interest::Interest;
 use super::places::Places;
+use super::runs;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
-use crate::model::fields::Fields;
-use crate::model::observed::{Container, ContainerState, Health, Image, Network, Observed, PublishedPort, Volume};
-use crate::model::{ContainerId, ImageId, Project, ProjectName, Timestamp};
+use crate::model::observed::{Container, ContainerState, Health, Network, Observed, PublishedPort, Volume};
+use crate::model::{ContainerId, Project, ProjectName, Timestamp};
 
 /// The cache.
 #[derive(Debug, Default)]
@@ -23,8 +23,7 @@ pub struct Cache {
     places: Places,
     /// As of the last list.
     published: Arc<Vec<PublishedPort>>,
-    /// By reference.
-    images: BTreeMap<String, LookedUp>,
+    images: Images,
     interest: Interest,
     /// Projects that something changed for since the last list.
     changed: BTreeSet<ProjectName>,
@@ -53,41 +52,8 @@ struct Entry {
     passed: bool,
 }
 
-/// What the Engine has under a reference.
-#[derive(Debug)]
-struct LookedUp {
-    image: Option<ImageId>,
-    /// What it contributes to containers.
-    fields: Arc<Fields>,
-    /// Paths at which it gives them a volume.
-    volumes: BTreeSet<String>,
-    /// When that was looked up.
-    at: Instant,
-    /// Something happened to some image since.
-    doubtful: bool,
-}
-
 /// So often an inspect that is behind the events is not believed: clocks may have been set.
 const DOUBTS: u8 = 3;
-
-/// Whether an inspect tells of a time before what is known by an event: what runs was not just made, what ran out does
-/// not run since before that, and what began did not end before it.
-fn is_behind(known: ContainerState, told: ContainerState) -> bool {
-    match (known, told) {
-        (ContainerState::Running { .. } | ContainerState::Exited { .. }, ContainerState::Created) => true,
-        (ContainerState::Exited { finished, .. }, ContainerState::Running { since }) => since < finished,
-        (ContainerState::Running { since }, ContainerState::Exited { finished, .. }) => finished < since,
-        _ => false,
-    }
-}
-
-/// Whether both tell of the same run: an event and an inspect tell of its start at slightly different times.
-fn is_same_run(known: ContainerState, told: ContainerState) -> bool {
-    let (ContainerState::Running { since: a }, ContainerState::Running { since: b }) = (known, told) else {
-        return false;
-    };
-    a.duration_since(b).abs() < SignedDuration::from_secs(1)
-}
 
 /// What a list showed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -143,6 +109,22 @@ impl Cache {
     /// The same, to be changed.
     pub fn interest_mut(&mut self) -> &mut Interest {
         &mut self.interest
+    }
+
+    /// What references to images stand for.
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// The same, to be changed.
+    pub fn images_mut(&mut self) -> &mut Images {
+        &mut self.images
+    }
+
+    /// Forgets references to images that nobody uses, and says which of the others were last looked up before this time, the
+    /// longest ago first.
+    pub fn images_before(&mut self, time: Instant) -> Vec<String> {
+        self.images.before(time, &self.interest)
     }
 
     /// Takes in an event.
@@ -287,25 +269,15 @@ impl Cache {
             if let Some(old) = self.projects.get(&entry.project).and_then(|o| o.containers.get(id)) {
                 let over =
                     matches!(container.state, ContainerState::Running { since } if ended.is_some_and(|at| since < at));
-                if entry.doubts < DOUBTS && (over || is_behind(old.state, container.state)) {
+                if entry.doubts < DOUBTS && (over || runs::is_behind(old.state, container.state)) {
                     entry.doubts += 1;
                     return true;
                 }
-                let same_run = match (old.state, container.state) {
-                    (ContainerState::Running { since: a }, ContainerState::Running { since: b }) => {
-                        a == b || old.killed
-                    }
-                    (_, ContainerState::Running { .. }) => false,
-                    // It may have been started and have ended while nobody listened.
-                    (ContainerState::Exited { finished, .. }, ContainerState::Exited { started, .. }) => {
-                        started <= finished
-                    }
-                    _ => true,
-                };
+                let same_run = runs::goes_on(old, container.state);
                 container.killed = same_run && old.killed;
                 container.exit_watched = same_run && old.exit_watched;
                 passed =
-                    entry.passed && container.health == Health::Starting && is_same_run(old.state, container.state);
+                    entry.passed && container.health == Health::Starting && runs::is_one(old.state, container.state);
                 if passed {
                     container.health = Health::Healthy;
                 }
@@ -397,69 +369,9 @@ impl Cache {
         self.projects.get(project).into_iter().flat_map(|o| o.containers.values())
     }
 
-    /// What an image reference means; `None`: not looked up.
-    pub fn image(&self, reference: &str) -> Option<&Option<ImageId>> {
-        self.images.get(reference).map(|known| &known.image)
-    }
-
-    /// Remembers what an image reference means.
-    pub fn set_image(&mut self, reference: &str, image: Option<Image>) {
-        let (image, fields, volumes) = match image {
-            Some(image) => (Some(image.id), image.fields, image.volumes),
-            None => Default::default(),
-        };
-        // Whoever compared with the same before need not do so again.
-        let before = self.images.get(reference).filter(|known| *known.fields == fields);
-        let fields = before.map_or_else(|| Arc::new(fields), |known| Arc::clone(&known.fields));
-        self.images
-            .insert(reference.to_owned(), LookedUp { image, fields, volumes, at: Instant::now(), doubtful: false });
-    }
-
-    /// What an image contributes to containers, where it still is what a reference means.
-    pub fn image_fields(&self, reference: &str, image: &ImageId) -> Option<Arc<Fields>> {
-        let known = self.images.get(reference).filter(|known| known.image.as_ref() == Some(image))?;
-        Some(Arc::clone(&known.fields))
-    }
-
-    /// The paths at which an image gives its containers a volume.
-    pub fn image_volumes(&self, reference: &str) -> BTreeSet<String> {
-        self.images.get(reference).map(|known| known.volumes.clone()).unwrap_or_default()
-    }
-
     /// The containers of a project, to be compared with what is desired.
     pub fn of_project_mut(&mut self, project: &ProjectName) -> impl Iterator<Item = &mut Container> {
         self.projects.get_mut(project).into_iter().flat_map(|o| o.containers.values_mut())
-    }
-
-    /// Forgets references that nobody uses, and says which of the others were last looked up before this time, the
-    /// longest ago first.
-    pub fn images_before(&mut self, time: Instant) -> Vec<String> {
-        self.images.retain(|reference, _| self.interest.of_image(reference).next().is_some());
-        let mut old: Vec<_> = self.images.iter().filter(|(_, known)| known.at < time).collect();
-        old.sort_by_key(|(_, known)| known.at);
-        old.into_iter().map(|(reference, _)| reference.clone()).collect()
-    }
-
-    /// Something happened to some image: until they are looked up again nothing is made from any.
-    pub fn doubt_images(&mut self) {
-        self.images.values_mut().for_each(|known| known.doubtful = true);
-    }
-
-    /// The same of one reference.
-    pub fn doubt_image(&mut self, reference: &str) {
-        if let Some(known) = self.images.get_mut(reference) {
-            known.doubtful = true;
-        }
-    }
-
-    /// Whether something happened since this reference was looked up.
-    pub fn is_doubtful(&self, reference: &str) -> bool {
-        self.images.get(reference).is_some_and(|known| known.doubtful)
-    }
-
-    /// All references that were looked up.
-    pub fn references(&self) -> Vec<String> {
-        self.images.keys().cloned().collect()
     }
 
     /// The project's part, brought up to date with networks, volumes and images.
@@ -487,14 +399,7 @@ impl Cache {
             published: Arc::clone(&self.published),
             networks: self.places.networks_of(name, target),
             volumes: self.places.volumes_of(name, target),
-            images: target
-                .into_iter()
-                .flat_map(|p| p.services.values())
-                .filter_map(|s| {
-                    let known = self.images.get(&s.image).filter(|known| !known.doubtful)?;
-                    Some((s.image.clone(), known.image.clone()))
-                })
-                .collect(),
+            images: self.images.of_target(target),
         }
     }
 }
@@ -502,6 +407,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ImageId;
 
     fn removing(id: &ContainerId, project: &ProjectName) -> Container {
         Container {

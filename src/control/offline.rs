@@ -118,9 +118,9 @@ pub async fn survey(
         .flat_map(|p| p.services.values().map(|s| s.image.clone()))
         .collect();
     for reference in references {
-        if cache.image(&reference).is_none() {
+        if cache.images().get(&reference).is_none() {
             let image = engine.image(&reference).await?;
-            cache.set_image(&reference, image);
+            cache.images_mut().set(&reference, image);
         }
     }
     let mut survey = Survey {

@@ -101,7 +101,7 @@ impl Controller {
         let Some(tracked) = self.projects.get_mut(name) else { return false };
         let (now, cache) = (self.clock.now(), &self.cache);
         let before = tracked.target.clone();
-        let new = tracked.take(project, now, |image| cache.image(image).and_then(Option::as_ref));
+        let new = tracked.take(project, now, |image| cache.images().get(image).and_then(Option::as_ref));
         let in_force = tracked.target.clone();
         let published = |p: &Option<Arc<Project>>| -> Vec<Port> {
             p.iter().flat_map(|p| p.services.values()).flat_map(|s| s.ports.iter().cloned()).collect()

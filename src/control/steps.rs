@@ -283,7 +283,7 @@ impl Controller {
             .action
             .service()
             .and_then(|s| target.as_ref()?.services.get(s))
-            .and_then(|s| self.cache.image(&s.image).cloned().flatten());
+            .and_then(|s| self.cache.images().get(&s.image).cloned().flatten());
         let (target, peers, ambiguous) = self.surroundings(name, &step.action, target);
         let instance = self.instance.clone();
         let inherited = target.as_ref().map(|target| self.inherited(name, &step.action, target)).unwrap_or_default();
@@ -304,7 +304,7 @@ impl Controller {
         let twins =
             self.cache.of_project(name).filter(|c| c.service.as_ref() == Some(&service.name) && c.number == *number);
         let old = twins.filter(|c| !c.oneoff).max_by_key(|c| (c.is_running(), c.created));
-        let of_image = self.cache.image_volumes(&service.image);
+        let of_image = self.cache.images().volumes(&service.image);
         let fits = |path: &String| match service.mounts.iter().find(|m| m.target == *path) {
             Some(mount) => mount.source == MountSource::Anonymous,
             None => of_image.contains(path) && service.tmpfs.iter().all(|(at, _)| at != path),

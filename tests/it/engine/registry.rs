@@ -4,10 +4,16 @@ use crate::support::{Controller, Registry, SOON, World, wait_until};
 
 /// A controller that knows what `docker login` left.
 fn run(world: &World, config: &str) -> Controller {
+    run_with(world, config, &[])
+}
+
+/// The same with further variables.
+fn run_with(world: &World, config: &str, variables: &[(&str, &str)]) -> Controller {
     let folder = world.dir().join("docker");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("config.json"), config).unwrap();
-    world.controller().env("DOCKER_CONFIG", &folder.display().to_string()).start()
+    let controller = world.controller().env("DOCKER_CONFIG", &folder.display().to_string());
+    variables.iter().fold(controller, |controller, (name, value)| controller.env(name, value)).start()
 }
 
 fn one(image: &str) -> String {
@@ -114,14 +120,7 @@ fn a_registry_that_gives_nothing_is_not_asked_more_often_than_its_budget_however
     registry.is_busy(1_000_000);
     let service = |n: usize| format!("  s{n}: {{image: '{}/team/{shop}:{n}', network_mode: none}}\n", registry.host());
     world.write(&shop, &format!("services:\n{}", (0..4).map(service).collect::<String>()));
-    let folder = world.dir().join("docker");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config.json"), registry.config()).unwrap();
-    let controller = world
-        .controller()
-        .env("DOCKER_CONFIG", &folder.display().to_string())
-        .env("EVENKEEL_RECOVERY_PULL_RETRIES", "8")
-        .start();
+    let controller = run_with(&world, &registry.config(), &[("EVENKEEL_RECOVERY_PULL_RETRIES", "8")]);
     // Four at once, and half an hour's retries: then each waits for minutes.
     let far = |wait: &serde_json::Value| {
         let until = wait["until"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());

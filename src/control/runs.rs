@@ -1,0 +1,35 @@
+//! Which run of a container an event or an inspect tells of.
+
+use jiff::SignedDuration;
+
+use crate::model::observed::{Container, ContainerState};
+
+/// Whether an inspect tells of a time before what is known by an event: what runs was not just made, what ran out does
+/// not run since before that, and what began did not end before it.
+pub(super) fn is_behind(known: ContainerState, told: ContainerState) -> bool {
+    match (known, told) {
+        (ContainerState::Running { .. } | ContainerState::Exited { .. }, ContainerState::Created) => true,
+        (ContainerState::Exited { finished, .. }, ContainerState::Running { since }) => since < finished,
+        (ContainerState::Running { since }, ContainerState::Exited { finished, .. }) => finished < since,
+        _ => false,
+    }
+}
+
+/// Whether both tell of the same run: an event and an inspect tell of its start at slightly different times.
+pub(super) fn is_one(known: ContainerState, told: ContainerState) -> bool {
+    let (ContainerState::Running { since: a }, ContainerState::Running { since: b }) = (known, told) else {
+        return false;
+    };
+    a.duration_since(b).abs() < SignedDuration::from_secs(1)
+}
+
+/// Whether what an inspect tells is of the run that is known already, and what is known of its end belongs to it.
+pub(super) fn goes_on(known: &Container, told: ContainerState) -> bool {
+    match (known.state, told) {
+        (ContainerState::Running { since: a }, ContainerState::Running { since: b }) => a == b || known.killed,
+        (_, ContainerState::Running { .. }) => false,
+        // It may have been started and have ended while nobody listened.
+        (ContainerState::Exited { finished, .. }, ContainerState::Exited { started, .. }) => started <= finished,
+        _ => true,
+    }
+}
