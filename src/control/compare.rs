@@ -1,7 +1,7 @@
 //! What containers are made with, compared with what is desired of them: once for each of them and each of both, not at
 //! each decision.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -12,7 +12,8 @@ use super::{execute, files};
 use crate::decide::sharing;
 use crate::engine::EngineRead;
 use crate::model::fields::{Difference, Fields};
-use crate::model::{ContainerId, Project, ProjectName, Timestamp};
+use crate::model::ledger::Contents;
+use crate::model::{ContainerId, Project, Timestamp};
 
 /// What was compared, so that it is not compared again.
 #[derive(Debug, Default)]
@@ -25,7 +26,9 @@ struct Compared {
     image: Option<Arc<Fields>>,
     /// When files were looked at.
     looked: Look,
-    /// Files that the container sees otherwise than the host.
+    /// What was seen of them.
+    seen: files::Seen,
+    /// How they differ.
     files: Vec<Difference>,
     differences: Arc<Vec<Difference>>,
 }
@@ -36,16 +39,18 @@ type Look = (Option<u32>, Option<Instant>);
 
 impl Comparisons {
     /// Compares the containers of a project with its target. `reading`: the latest of the manifests. `now`: since then what
-    /// is found to differ is known to; `None`: nobody looked before, so nobody can tell since when.
+    /// is found to differ is known to; `None`: nobody looked before, so nobody can tell since when. `contents`: what processes
+    /// took notice of, which is brought up to date.
     pub(super) fn update(
         &mut self,
         engine: &dyn EngineRead,
         cache: &mut Cache,
-        name: &ProjectName,
         target: &Arc<Project>,
         reading: Option<Instant>,
         now: Option<Timestamp>,
+        contents: &mut BTreeMap<ContainerId, Contents>,
     ) {
+        let name = &target.name;
         let images: Vec<_> = cache
             .of_project(name)
             .map(|c| {
@@ -72,11 +77,12 @@ impl Comparisons {
             };
             let look = (container.pid, reading);
             let mut before = self.0.get_mut(&container.id);
-            let files = match &before {
-                _ if !files::concern(service) => Vec::new(),
-                Some(before) if before.looked == look && Arc::ptr_eq(&before.target, target) => before.files.clone(),
-                _ => files::differences(target, service, container),
+            let seen = match &before {
+                _ if !files::concern(service) => files::Seen::default(),
+                Some(before) if before.looked == look && Arc::ptr_eq(&before.target, target) => before.seen.clone(),
+                _ => files::look(target, service, container),
             };
+            let files = seen.differences(service.extension.reload.as_ref(), container, contents);
             let known = before.as_mut().filter(|c| {
                 // Whom it shares with is not told by the target.
                 service.hash_template.is_none()
@@ -87,6 +93,7 @@ impl Comparisons {
             });
             if let Some(known) = known {
                 known.looked = look;
+                known.seen = seen;
                 container.differences = Some(Arc::clone(&known.differences));
                 continue;
             }
@@ -107,6 +114,7 @@ impl Comparisons {
                 target: Arc::clone(target),
                 image,
                 looked: look,
+                seen,
                 files,
                 differences: Arc::new(differences),
             };

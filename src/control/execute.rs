@@ -109,6 +109,7 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
         Action::RemoveContainer { container, .. } => engine.remove(container).await?,
         Action::RenameContainer { container, name, .. } => engine.rename(container, name).await?,
         Action::UnpauseContainer { container, .. } => engine.unpause(container).await?,
+        Action::SignalContainer { container, signal, .. } => engine.signal(container, signal).await?,
     }
     Ok(None)
 }

@@ -445,6 +445,9 @@ impl Controller {
                     self.inspect(id);
                 }
                 self.dirty.extend(listed.dirty);
+                if listed.ports {
+                    self.on_ports_changed();
+                }
                 self.release_listed(point);
                 self.refresh_listed(point);
                 if std::mem::take(&mut self.decide_all) {

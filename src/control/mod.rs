@@ -26,6 +26,7 @@ pub mod offline;
 mod operations;
 mod places;
 pub mod planted;
+mod ports;
 mod projects;
 pub mod publish;
 mod rollout;
@@ -213,6 +214,7 @@ pub struct Controller {
     /// Those of them that keep the engine busy.
     busy: usize,
     pull_budget: budget::Budget,
+    port_look: ports::PortLook,
     settling: settling::Settling,
     guard: guard::Guard,
     reading: Option<Box<Reading>>,
@@ -285,6 +287,7 @@ impl Controller {
             running: 0,
             busy: 0,
             pull_budget: budget::Budget::default(),
+            port_look: ports::PortLook::default(),
             settling: settling::Settling::default(),
             guard: guard::Guard::default(),
             reading: None,
@@ -364,7 +367,7 @@ impl Controller {
         if let Some(limit) = self.stopping {
             deadline = deadline.min(limit);
         }
-        for at in self.reconnect.due().into_iter().chain(self.retry_at) {
+        for at in self.reconnect.due().into_iter().chain(self.retry_at).chain(self.port_look.due()) {
             deadline = deadline.min(at);
         }
         if self.engine_status.up
@@ -394,6 +397,7 @@ impl Controller {
                 self.look_up(&reference);
             }
         }
+        self.look_at_ports();
         if self.resync_at <= Instant::now() {
             self.resync_at = Instant::now() + self.options.resync;
             self.resync();

@@ -62,6 +62,8 @@ pub struct Listed {
     pub inspect: BTreeSet<ContainerId>,
     /// Projects to decide again, for what is there now or is there no more.
     pub dirty: BTreeSet<ProjectName>,
+    /// Other ports of the host are taken than before.
+    pub ports: bool,
 }
 
 /// What is to be done about something that arrived.
@@ -296,7 +298,8 @@ impl Cache {
     /// Takes in lists that were begun at `point`.
     pub fn listed(&mut self, point: u64, listing: &Listing) -> Listed {
         self.clock += 1;
-        if *self.published != listing.published {
+        let ports = *self.published != listing.published;
+        if ports {
             self.published = Arc::new(listing.published.clone());
         }
         for network in self.places.set_networks(&listing.networks) {
@@ -325,7 +328,7 @@ impl Cache {
         }
         let concern = there.into_values().filter(|listed| self.interest.knows(&listed.project));
         let inspect = concern.map(|listed| listed.id.clone()).collect();
-        Listed { inspect, dirty: std::mem::take(&mut self.changed) }
+        Listed { inspect, dirty: std::mem::take(&mut self.changed), ports }
     }
 
     /// A check of a container was made and passed, though the Engine made none yet; says whose news that is.

@@ -136,9 +136,10 @@ pub async fn survey(
         guard,
     };
     let mut comparisons = Comparisons::default();
-    for (name, project) in &tracked {
+    for project in tracked.values() {
         if let Some(target) = &project.target {
-            comparisons.update(engine, &mut cache, name, target, None, None);
+            let mut noted = project.ledger.contents.clone();
+            comparisons.update(engine, &mut cache, target, None, None, &mut noted);
         }
     }
     // Twice: how a project is may depend on how another is.

@@ -27,8 +27,6 @@ use crate::model::{ContainerId, NetworkId, Project, ProjectName, hash, names};
 const WAITING_CALLS: usize = 32;
 /// After the ledger could not be written.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
-/// Between two looks at whether a port was given up.
-const PORT_LOOK: Duration = Duration::from_secs(5);
 
 /// How a step ended.
 #[derive(Debug)]
@@ -106,7 +104,10 @@ impl Controller {
         let target = tracked.target.clone();
         if let Some(target) = &target {
             let reading = self.reading.as_ref().map(|reading| reading.at);
-            self.comparisons.update(&*self.engine, &mut self.cache, name, target, reading, Some(now));
+            let noted = &mut tracked.ledger.contents;
+            let before = noted.clone();
+            self.comparisons.update(&*self.engine, &mut self.cache, target, reading, Some(now), noted);
+            tracked.unsaved |= *noted != before;
         }
         let observed = self.cache.observed(name, target.as_deref());
         let policy = &self.options.recovery;
@@ -165,8 +166,7 @@ impl Controller {
             return;
         }
         if decision.waiting.iter().any(|w| matches!(w.on, WaitingOn::Port { .. })) {
-            // Whose container that is, nobody tells when it goes.
-            self.resync_at = self.resync_at.min(Instant::now() + PORT_LOOK);
+            self.look_at_ports_later();
         }
         self.check_awaited(name, target.as_deref(), &decision.awaited);
         if let Some(standing) = decision.standing {

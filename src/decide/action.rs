@@ -168,6 +168,17 @@ pub enum Action {
         /// Which container.
         container: ContainerId,
     },
+    /// Send a signal to a container's process, which runs on.
+    SignalContainer {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// Such as `SIGHUP`.
+        signal: String,
+    },
 }
 
 impl Action {
@@ -185,7 +196,8 @@ impl Action {
             | Self::StopContainer { service, number, .. }
             | Self::RemoveContainer { service, number, .. }
             | Self::RenameContainer { service, number, .. }
-            | Self::UnpauseContainer { service, number, .. } => Subject::Replica(service.clone(), *number),
+            | Self::UnpauseContainer { service, number, .. }
+            | Self::SignalContainer { service, number, .. } => Subject::Replica(service.clone(), *number),
         }
     }
 
@@ -201,7 +213,8 @@ impl Action {
             | Self::StopContainer { service, .. }
             | Self::RemoveContainer { service, .. }
             | Self::RenameContainer { service, .. }
-            | Self::UnpauseContainer { service, .. } => Some(service),
+            | Self::UnpauseContainer { service, .. }
+            | Self::SignalContainer { service, .. } => Some(service),
             _ => None,
         }
     }
@@ -216,7 +229,8 @@ impl Action {
             | Self::StopContainer { container, .. }
             | Self::RemoveContainer { container, .. }
             | Self::RenameContainer { container, .. }
-            | Self::UnpauseContainer { container, .. } => Some(container),
+            | Self::UnpauseContainer { container, .. }
+            | Self::SignalContainer { container, .. } => Some(container),
             _ => None,
         }
     }
@@ -261,6 +275,7 @@ impl Action {
             Self::RemoveContainer { .. } => "remove_container",
             Self::RenameContainer { .. } => "rename_container",
             Self::UnpauseContainer { .. } => "unpause_container",
+            Self::SignalContainer { .. } => "signal_container",
         }
     }
 }
@@ -294,6 +309,9 @@ impl fmt::Display for Action {
             }
             Self::RenameContainer { service, number, name, .. } => write!(f, "rename {service}/{number} to {name}"),
             Self::UnpauseContainer { service, number, .. } => write!(f, "unpause {service}/{number}"),
+            Self::SignalContainer { service, number, container, signal } => {
+                write!(f, "send {signal} to {service}/{number} ({})", container.short())
+            }
         }
     }
 }

@@ -213,7 +213,16 @@ impl Differing<'_> {
 
     /// Why it is to be stopped and started again, if it is: a file was replaced, which is no duel however often it happens.
     pub(super) fn restart(&self) -> Option<Cause> {
-        let needs = |d: &fields::Difference| d.repair == Repair::Restart;
+        self.needs(Repair::Restart)
+    }
+
+    /// Why its process is to be told by a signal, if it is.
+    pub(super) fn signal(&self) -> Option<Cause> {
+        self.needs(Repair::Signal)
+    }
+
+    fn needs(&self, repair: Repair) -> Option<Cause> {
+        let needs = |d: &fields::Difference| d.repair == repair;
         self.may.iter().any(|d| needs(d)).then(|| self.because(needs, false))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide, memory, sharing};
-use crate::model::fields::{self, Difference};
+use crate::model::fields::{self, Difference, Repair};
 use crate::model::ledger::ProjectLedger;
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, Project, ProjectName, ServiceName, Timestamp};
@@ -197,7 +197,11 @@ impl World<'_> {
             Action::UpdateContainer { container, changes, .. } => {
                 self.mended(container, |d| changes.contains_key(&d.path));
             }
-            Action::StartContainer { container, service, .. } => self.start(container, service),
+            Action::SignalContainer { container, .. } => self.mended(container, |d| d.repair == Repair::Signal),
+            Action::StartContainer { container, service, .. } => {
+                self.mended(container, |d| matches!(d.repair, Repair::Signal | Repair::Restart));
+                self.start(container, service);
+            }
             Action::StopContainer { container, .. } => {
                 let now = self.now;
                 if let Some(c) = self.observed.containers.get_mut(container) {

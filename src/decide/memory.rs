@@ -86,6 +86,7 @@ pub fn worked(
         Action::RemoveContainer { container, .. } => {
             ledger.prepared.remove(container);
             ledger.fits.remove(container);
+            ledger.contents.remove(container);
             if let Some(slot) = ledger.slots.get_mut(&subject) {
                 slot.ended.remove(container);
                 slot.gave_up.remove(container);
@@ -98,6 +99,12 @@ pub fn worked(
             slot.ended.remove(container);
             slot.gave_up.remove(container);
             slot.config = Some(config);
+        }
+        Action::SignalContainer { container, .. } => {
+            let known = ledger.contents.get_mut(container);
+            if let (Some(known), Cause::FieldsDiffer { fields, .. }) = (known, &step.cause) {
+                known.take_notice(fields.iter().filter_map(|f| Some((f.path.as_str(), f.to.as_deref()?))));
+            }
         }
         action => {
             if let Some(begun) = begun {

@@ -260,7 +260,12 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
         states[place] =
             containers::decide(input, project, &slots, &places, (&other_projects, &rollout), (place, filled), decision);
     }
-    rollout.preflight(&slots, &places, decision);
+    for (service, on) in rollout.preflight(&slots, &places, decision) {
+        let place = slots.by_name().position(|filled| filled.service.name == service);
+        if let Some(state @ ServiceState::Starting { .. }) = place.map(|place| &mut states[place]) {
+            *state = ServiceState::Waiting { on: on.to_string() };
+        }
+    }
     decision.awaited = readiness::awaited(&slots, &decision.waiting);
     decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {

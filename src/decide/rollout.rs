@@ -112,8 +112,14 @@ impl<'a> Rollout<'a> {
         Some(WaitingOn::Turn { after: Before::Delay, until: Some(until) })
     }
 
-    /// Holds back what stops a container to be replaced while something that the change needs is still to be made.
-    pub(super) fn preflight(&self, slots: &Slots<'_>, places: &Places, decision: &mut Decision) {
+    /// Holds back what stops a container to be replaced while something that the change needs is still to be made; the
+    /// services that are held.
+    pub(super) fn preflight(
+        &self,
+        slots: &Slots<'_>,
+        places: &Places,
+        decision: &mut Decision,
+    ) -> Vec<(ServiceName, WaitingOn)> {
         let stops = |a: &Action, c: &Cause| match c {
             Cause::Replaced => matches!(a, Action::StopContainer { .. }),
             // What the manifest changes in place is part of the change, too.
@@ -123,7 +129,7 @@ impl<'a> Rollout<'a> {
         let begins = decision.steps.iter().any(|s| stops(&s.action, &s.cause));
         let taken = if begins || self.on { self.taken(slots, decision, stops) } else { Vec::new() };
         if !begins && taken.is_empty() {
-            return;
+            return Vec::new();
         }
         let makes = |a: &Action| matches!(a, Action::CreateContainer { replaces: Some(_), .. });
         let being_made = decision.steps.iter().any(|s| makes(&s.action)) || self.input.in_flight.values().any(makes);
@@ -139,7 +145,7 @@ impl<'a> Rollout<'a> {
             })
         };
         if !places.images.lacking && !being_made && !will_be_made() && taken.is_empty() {
-            return;
+            return Vec::new();
         }
         let mut held = Vec::new();
         decision.steps.retain(|step| {
@@ -151,12 +157,12 @@ impl<'a> Rollout<'a> {
         });
         held.dedup();
         held.retain(|service| !taken.iter().any(|(s, _)| s == service));
-        for (service, on) in taken {
-            decision.wait(Some(&service), on);
+        let turn = || WaitingOn::Turn { after: Before::Preflight, until: None };
+        let all: Vec<_> = taken.into_iter().chain(held.into_iter().map(|service| (service, turn()))).collect();
+        for (service, on) in &all {
+            decision.wait(Some(service), on.clone());
         }
-        for service in held {
-            decision.wait(Some(&service), WaitingOn::Turn { after: Before::Preflight, until: None });
-        }
+        all
     }
 
     /// Services that the change starts anew or for the first time, and that want a port of the host which a container outside the project has.

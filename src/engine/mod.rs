@@ -158,6 +158,8 @@ pub trait EngineWrite: Send + Sync {
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError>;
     /// Lets a frozen container go on.
     async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError>;
+    /// Sends a signal, such as `SIGHUP`, to a container's first process.
+    async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError>;
 }
 
 /// Listening.

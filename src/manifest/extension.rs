@@ -7,12 +7,14 @@ use super::typed::failure_action;
 use super::{cast, units};
 use crate::model::ProjectName;
 use crate::model::project::{DriftMode, ProjectExtension};
-use crate::model::service::{Rollout, ServiceExtension, Supervise};
+use crate::model::service::{Reload, Rollout, ServiceExtension, Supervise};
 
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
 const PRUNE: [&str; 2] = ["orphans", "volumes"];
-const SERVICE: [&str; 6] = ["type", "critical", "suspend", "drift", "supervise", "rollout"];
+const SERVICE: [&str; 7] = ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload"];
+/// Signals that programs take as news.
+const RELOADS: [&str; 4] = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
 const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
 
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
@@ -72,6 +74,7 @@ pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
             "critical" => extension.critical = truth(value, "x-evenkeel.critical", report),
             "supervise" => extension.supervise = supervise(value, report),
             "rollout" => extension.rollout = rollout(value, report),
+            "reload" => extension.reload = reload(value, report),
             _ => extension.suspend = truth(value, "x-evenkeel.suspend", report),
         }
     }
@@ -98,6 +101,18 @@ fn supervise(node: &Node, report: &mut Report) -> Supervise {
         }
     }
     Supervise::Engine
+}
+
+fn reload(node: &Node, report: &mut Report) -> Option<Reload> {
+    match node.as_text() {
+        Some("restart") => Some(Reload::Restart),
+        Some(signal) if RELOADS.contains(&signal) => Some(Reload::Signal(signal.to_owned())),
+        _ => {
+            let message = format!("x-evenkeel.reload must be `restart`, or one of {}", RELOADS.join(", "));
+            report.error(node.span, "wrong-value", message);
+            None
+        }
+    }
 }
 
 fn rollout(node: &Node, report: &mut Report) -> Rollout {

@@ -40,6 +40,8 @@ pub enum Repair {
     Update,
     /// The container runs on: it is attached to a network or detached from one.
     Attach,
+    /// The container runs on: its process is sent a signal, as the manifest asks for.
+    Signal,
     /// The container is stopped and started again.
     Restart,
     /// The container is replaced.
@@ -52,6 +54,7 @@ impl Repair {
         match self {
             Self::Update => "update",
             Self::Attach => "attach",
+            Self::Signal => "signal",
             Self::Restart => "restart",
             Self::Recreate => "recreate",
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, ImageId, Project, ServiceName, Timestamp};
@@ -38,6 +39,8 @@ pub struct ProjectLedger {
     /// Containers that fit another configuration than the one on their label: they were changed in place, or what changed
     /// is nothing that an Engine knows of.
     pub fits: BTreeMap<ContainerId, String>,
+    /// Mounted files as the process of a container last took notice of them, where it is to be told of changes.
+    pub contents: BTreeMap<ContainerId, Contents>,
     /// What the Engine made otherwise than it was asked, by service.
     pub unheld: BTreeMap<ServiceName, Unheld>,
     /// The revision that everything is as it says, since then: it is healthy once its monitor time has passed.
@@ -110,6 +113,38 @@ pub struct Completion {
     pub image: ImageId,
     /// When it ended.
     pub at: Timestamp,
+}
+
+/// Files that one run of a container took notice of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// Its first process.
+    pub pid: u32,
+    /// When the run began.
+    pub since: Timestamp,
+    /// Digests, by the path in the container.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Contents {
+    /// Whether they are of this run: an event and an inspect tell of its start at slightly different times.
+    pub fn is_of(&self, pid: u32, since: Timestamp) -> bool {
+        self.pid == pid && self.since.duration_since(since).abs() < SignedDuration::from_secs(1)
+    }
+
+    /// The field that tells of a file's content.
+    pub fn path(target: &str) -> String {
+        format!("volumes.{target}.content")
+    }
+
+    /// The process took notice of these: fields and digests.
+    pub fn take_notice<'a>(&mut self, fields: impl Iterator<Item = (&'a str, &'a str)>) {
+        for (path, digest) in fields {
+            if let Some(known) = self.files.iter_mut().find(|(target, _)| Self::path(target) == path) {
+                digest.clone_into(known.1);
+            }
+        }
+    }
 }
 
 /// Fields that the Engine does not hold as it is asked to.

@@ -74,7 +74,8 @@ fn spares(action: &Action, container: Option<&Container>) -> bool {
         Action::RenameContainer { .. }
         | Action::ConnectNetwork { .. }
         | Action::DisconnectNetwork { .. }
-        | Action::UpdateContainer { .. } => true,
+        | Action::UpdateContainer { .. }
+        | Action::SignalContainer { .. } => true,
         Action::StopContainer { container: other, .. } | Action::RemoveContainer { container: other, .. } => {
             container.is_some_and(|c| c.id != *other)
         }

@@ -5,6 +5,7 @@ use super::super::{Action, Cause, Decision};
 use super::Turn;
 use crate::model::NetworkId;
 use crate::model::observed::{Container, ContainerState};
+use crate::model::service::Reload;
 
 impl Turn<'_, '_> {
     /// Attaches a container to a network that it lacks; says whether there is one.
@@ -38,6 +39,10 @@ impl Turn<'_, '_> {
         }
         if let Some((changes, cause)) = differing.update() {
             decision.step(Action::UpdateContainer { service, number, container, changes }, cause);
+            return;
+        }
+        if let (Some(Reload::Signal(signal)), Some(cause)) = (&self.service.extension.reload, differing.signal()) {
+            decision.step(Action::SignalContainer { service, number, container, signal: signal.clone() }, cause);
             return;
         }
         let attached = current.fields.iter().flat_map(|fields| fields.networks());

@@ -18,9 +18,9 @@ use async_trait::async_trait;
 use bollard::errors::Error;
 use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
-    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, RenameContainerOptionsBuilder,
-    StopContainerOptions, UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
+    RenameContainerOptionsBuilder, StopContainerOptions, UploadToContainerOptionsBuilder,
 };
 use bollard::{ClientVersion, Docker};
 use futures_util::StreamExt;
@@ -337,6 +337,11 @@ impl EngineWrite for DockerEngine {
 
     async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
         self.write(self.docker.unpause_container(id.as_str())).await
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        self.write(self.docker.kill_container(id.as_str(), Some(options))).await
     }
 }
 

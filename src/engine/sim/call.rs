@@ -31,6 +31,7 @@ pub enum Call {
     Remove { id: ContainerId },
     Rename { id: ContainerId, name: String },
     Unpause { id: ContainerId },
+    Signal { id: ContainerId, signal: String },
 }
 
 impl Call {
@@ -51,7 +52,8 @@ impl Call {
             | Self::Stop { id }
             | Self::Remove { id }
             | Self::Rename { id, .. }
-            | Self::Unpause { id } => Some(id),
+            | Self::Unpause { id }
+            | Self::Signal { id, .. } => Some(id),
             _ => None,
         }
     }
@@ -80,6 +82,7 @@ impl fmt::Display for Call {
             Self::Remove { id } => write!(f, "remove {}", id.short()),
             Self::Rename { id, name } => write!(f, "rename {} to {name}", id.short()),
             Self::Unpause { id } => write!(f, "unpause {}", id.short()),
+            Self::Signal { id, signal } => write!(f, "send {signal} to {}", id.short()),
         }
     }
 }

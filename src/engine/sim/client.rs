@@ -425,6 +425,12 @@ impl EngineWrite for Client {
         let container = id.clone();
         self.write(Call::Unpause { id: id.clone() }, move |world| world.unpause(&container)).await
     }
+
+    async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
+        let container = id.clone();
+        let call = Call::Signal { id: id.clone(), signal: signal.to_owned() };
+        self.write(call, move |world| world.signal(&container)).await
+    }
 }
 
 impl EngineEvents for Client {

@@ -314,6 +314,14 @@ impl World {
         Ok(())
     }
 
+    /// Sends it a signal that it takes as news.
+    pub fn signal(&mut self, id: &ContainerId) -> Result<(), EngineError> {
+        if self.get(id)?.seen.is_running() {
+            return Ok(());
+        }
+        Err(refused(409, format!("Cannot kill container: {id}: Container {id} is not running")))
+    }
+
     /// Its process ends by itself now.
     pub fn crash(&mut self, id: &ContainerId, code: i64, oom: bool) {
         if let Some(container) = self.containers.get(id) {

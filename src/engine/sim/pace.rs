@@ -20,7 +20,7 @@ pub(super) fn of(call: &Call, starting: u64, draw: &mut fastrand::Rng) -> (Durat
         Call::Start { .. } => (50 + 120 * starting..70 + 130 * starting, 5),
         Call::Stop { .. } => (1..3, 15),
         Call::Remove { .. } => (15..60, 2),
-        Call::Rename { .. } | Call::Unpause { .. } => (2..6, 1),
+        Call::Rename { .. } | Call::Unpause { .. } | Call::Signal { .. } => (2..6, 1),
         // `docker update --cpus`.
         Call::Update { .. } => (14..20, 2),
     };

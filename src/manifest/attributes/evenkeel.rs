@@ -36,6 +36,7 @@ pub(in crate::manifest) static SERVICE_EXTENSION: Layout = Layout {
             said("recovery", Shape::Object(&RECOVERY)),
             said("throttle", Shape::Object(&THROTTLE)),
             said("rollout", Shape::Object(&ROLLOUT)),
+            said("reload", Shape::Word(&["restart", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"])),
         ],
     )
 };

@@ -196,6 +196,10 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
                 "What the service gives up when the host is under pressure. Not acted on by this version: it gives a warning.",
             ),
             ("rollout", "What a failed update means, and how long a new revision is watched."),
+            (
+                "reload",
+                "What follows when a file that is mounted by itself gets another content: `restart`, or a signal such as `SIGHUP`.",
+            ),
         ],
     ),
     (

@@ -310,6 +310,19 @@ pub struct ServiceExtension {
     /// `rollout`.
     #[serde(default)]
     pub rollout: Rollout,
+    /// What follows when the content of a file that is mounted by itself changes; `None`: nothing.
+    #[serde(default)]
+    pub reload: Option<Reload>,
+}
+
+/// `reload`: how a process takes notice of files that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reload {
+    /// It is stopped and started again.
+    Restart,
+    /// It is sent this signal, such as `SIGHUP`.
+    Signal(String),
 }
 
 /// `supervise`: who starts containers again that ended.

@@ -273,6 +273,10 @@ impl EngineWrite for Fake {
     async fn unpause(&self, id: &ContainerId) -> Answer<()> {
         self.change(id, ContainerEvent::Unpaused, |c| c.state = ContainerState::Running { since: Timestamp::now() })
     }
+
+    async fn signal(&self, id: &ContainerId, _: &str) -> Answer<()> {
+        self.change(id, ContainerEvent::Changed, |_| {})
+    }
 }
 
 impl EngineEvents for Fake {

@@ -64,6 +64,23 @@ fn what_it_cannot_takes_another_container() {
 }
 
 #[test]
+fn a_file_whose_content_changed_is_told_of_by_a_signal_unless_the_container_has_to_be_started_anew() {
+    let yaml = ONE.replace("environment", "x-evenkeel: {reload: SIGHUP}, environment");
+    let content = differs("volumes./etc/a.conf.content", Some("sha256 2"), Some("sha256 1"), Repair::Signal);
+    let (mut scene, id) = with(&yaml, &[content.clone()]);
+    let mut text = scene.settle();
+    let replaced = differs("volumes./etc/b.conf.inode", Some("2"), Some("1"), Repair::Restart);
+    told(&mut scene, &id, &[content, replaced]);
+    text += &scene.settle();
+    expect![[r#"
+        1. send SIGHUP to a/1 (c00000000002): volumes./etc/a.conf.content is sha256 1 instead of sha256 2
+        1. stop a/1 (c00000000002): volumes./etc/b.conf.inode is 1 instead of 2
+        2. start a/1 (c00000000002): it had been stopped, and is wanted again
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
 fn a_label_that_tells_of_another_configuration_is_no_reason_to_replace_what_runs() {
     let mut scene = Scene::converged(ONE);
     let id = scene.id("a", 1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::decide::{Action, sharing};
-use evenkeel::model::fields::Difference;
+use evenkeel::model::fields::{Difference, Repair};
 use evenkeel::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use evenkeel::model::{ContainerId, ImageId, NetworkId, Project, ServiceName, Timestamp};
 
@@ -182,6 +182,7 @@ impl World {
                 self.get(container).networks.insert(network);
             }
             Action::StartContainer { container, .. } => {
+                self.mended(container, |d| matches!(d.repair, Repair::Signal | Repair::Restart));
                 let since = self.now;
                 let there = &self.observed.networks;
                 let attached = self.observed.containers[container].networks.clone();
@@ -214,6 +215,7 @@ impl World {
                 }
                 self.get(container).name.clone_from(name);
             }
+            Action::SignalContainer { container, .. } => self.mended(container, |d| d.repair == Repair::Signal),
             Action::UnpauseContainer { container, .. } => {
                 let since = self.now;
                 self.get(container).state = ContainerState::Running { since };

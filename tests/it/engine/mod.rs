@@ -24,6 +24,7 @@ mod outage;
 mod pull;
 mod readiness;
 mod registry;
+mod reload;
 mod removal;
 mod restart_policy;
 mod rollout;

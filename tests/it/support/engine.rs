@@ -186,6 +186,17 @@ impl Engine {
         String::from_utf8_lossy(&answer.body).into_owned()
     }
 
+    /// The signals that it was sent, oldest first.
+    pub fn signals(&self, id: &str) -> Vec<String> {
+        let filters = quote(&json!({ "container": [id], "event": ["kill"] }).to_string());
+        let now = Timestamp::now().as_second() + 1;
+        let mut connection = Connection::open(&self.socket).expect("the Engine's socket");
+        let call = format!("/events?since=1&until={now}&filters={filters}");
+        let answer = connection.call("GET", &call, None).expect("an answer of the Engine");
+        let lines = serde_json::Deserializer::from_slice(&answer.body).into_iter::<Value>().flatten();
+        lines.filter_map(|event| Some(event["Actor"]["Attributes"]["signal"].as_str()?.to_owned())).collect()
+    }
+
     pub fn kill(&self, id: &str) {
         self.call("POST", &format!("/containers/{id}/kill"), None);
     }
