@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, time};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// The part of an hour's retries that may come at once.
@@ -22,17 +22,13 @@ impl Budget {
         let interval = HOUR / per_hour.max(1);
         let ahead = interval * (per_hour / BURST).max(1);
         let used = self.0.entry(registry.to_owned()).or_insert(now);
-        if *used < now || *used > plus(now, FAR) {
+        if *used < now || *used > time::after(now, FAR) {
             *used = now;
         }
-        *used = plus(*used, interval);
+        *used = time::after(*used, interval);
         let until = Timestamp::from_nanosecond(used.as_nanosecond() - i128::try_from(ahead.as_nanos()).unwrap_or(0));
         until.unwrap_or(now).max(now)
     }
-}
-
-fn plus(time: Timestamp, by: Duration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -42,7 +38,7 @@ mod tests {
     #[test]
     fn the_first_come_at_once_and_the_others_one_by_one() {
         let (mut budget, now) = (Budget::default(), Timestamp::UNIX_EPOCH);
-        let after = |n: u64| plus(now, Duration::from_secs(n));
+        let after = |n: u64| time::after(now, Duration::from_secs(n));
         let times: Vec<_> = (0..5).map(|_| budget.take("docker.io", 6, now)).collect();
         let expected = [0, 0, 0, 600, 1200].map(after);
         assert_eq!(times, expected);
@@ -54,9 +50,9 @@ mod tests {
     #[test]
     fn many_come_one_by_one_and_a_clock_that_was_set_back_puts_nothing_off() {
         let (mut budget, now) = (Budget::default(), Timestamp::UNIX_EPOCH);
-        let later = plus(now, Duration::from_secs(1_000_000));
+        let later = time::after(now, Duration::from_secs(1_000_000));
         let times: Vec<_> = (0..100).map(|_| budget.take("r", 30, later)).collect();
-        assert!(times[20..].windows(2).all(|two| two[1] == plus(two[0], HOUR / 30)), "{times:?}");
+        assert!(times[20..].windows(2).all(|two| two[1] == time::after(two[0], HOUR / 30)), "{times:?}");
         assert_eq!(budget.take("r", 30, now), now);
         assert!(budget.take("s", u32::MAX, now) == now && budget.take("t", 0, now) == now);
     }

@@ -63,7 +63,7 @@ use crate::engine::{Engine, EngineError, EngineEvent, Listing};
 use crate::model::event::{Event, EventType, Severity};
 use crate::model::ledger::HostLedger;
 use crate::model::observed::{Capabilities, Container, Image};
-use crate::model::{ContainerId, InstanceId, ProjectName, Timestamp};
+use crate::model::{ContainerId, InstanceId, ProjectName, Timestamp, time};
 
 /// Events that are kept for those who ask.
 const EVENTS_KEPT: usize = 500;
@@ -373,7 +373,7 @@ impl Controller {
         if self.engine_status.up
             && let Some(at) = self.projects.next_wake()
         {
-            let wait = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+            let wait = time::between(self.clock.now(), at);
             deadline = deadline.min(Instant::now() + wait);
         }
         deadline

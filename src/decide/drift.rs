@@ -14,7 +14,7 @@ use crate::model::fields::{self, Repair};
 use crate::model::ledger::{Subject, Unheld};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::project::DriftMode;
-use crate::model::{ContainerId, Project, Service, Timestamp};
+use crate::model::{ContainerId, Project, Service, Timestamp, time};
 
 /// After so many repairs of one field it is not repaired any more for a while.
 const REPAIRS: u32 = 3;
@@ -115,7 +115,7 @@ impl<'a> Drifting<'a> {
         let repairs = slot.repairs.get(&difference.path)?;
         // While its container is being replaced it is still to be seen whether that helps.
         let being_replaced = difference.repair == Repair::Recreate && repairs.container == *container;
-        let until = repairs.last.checked_add(COOL_DOWN).unwrap_or(Timestamp::MAX);
+        let until = time::after(repairs.last, COOL_DOWN);
         // A time that is still to come was told by a clock that was set back since.
         let lately = repairs.last <= self.input.now && until > self.input.now;
         (repairs.count >= REPAIRS && !being_replaced && lately).then_some(until)

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::slots::{Filled, Phase, Slots};
 use super::{Action, Cause, Decision, Input, WaitingOn, recovery, resources};
 use crate::model::service::PullPolicy;
-use crate::model::{Project, Service, Timestamp};
+use crate::model::{Project, Service, time};
 
 /// How far the images are.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Turn<'_> {
             return if failed { Need::Meanwhile(action, cause) } else { Need::Step(action, cause) };
         };
         // A clock that was put back does not keep it from growing old.
-        let due = since.min(self.input.now).checked_add(interval).unwrap_or(Timestamp::MAX);
+        let due = time::after(since.min(self.input.now), interval);
         if due <= self.input.now {
             return Need::Meanwhile(action, Cause::Aged { since: Some(since) });
         }

@@ -2,12 +2,11 @@
 //! will be made from it; control writes it to the disk.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::{Action, Cause, Decision, Standing, Step, drift};
 use crate::model::ledger::{Failure, InFlight, ProjectLedger, Repairs, Slot, Subject, Supply};
 use crate::model::service::PullPolicy;
-use crate::model::{ContainerId, Project, Timestamp};
+use crate::model::{ContainerId, Project, Timestamp, time};
 
 /// Notes that a step begins: to be on the disk before its call is made.
 pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step, now: Timestamp) {
@@ -34,9 +33,7 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     if let Cause::FieldsDiffer { fields, container, by_hand: true } = &step.cause {
         let slot = ledger.slots.entry(subject.clone()).or_default();
         for field in fields {
-            let before = slot.repairs.get(&field.path).filter(|repairs| {
-                Duration::try_from(now.duration_since(repairs.last)).unwrap_or_default() < drift::CALM
-            });
+            let before = slot.repairs.get(&field.path).filter(|repairs| time::between(repairs.last, now) < drift::CALM);
             let count = before.map_or(0, |repairs| repairs.count).saturating_add(1);
             slot.repairs.insert(field.path.clone(), Repairs { count, last: now, container: container.clone() });
         }

@@ -8,7 +8,7 @@ use super::{Cause, Input};
 use crate::model::ledger::{Failure, Subject};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::service::RestartPolicy;
-use crate::model::{Service, Timestamp, hash};
+use crate::model::{Service, Timestamp, hash, time};
 
 /// The pace of the controller's own restarts and retries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub(super) fn after_exit(
         return Verdict::Completed;
     };
     let slot = input.ledger.slots.get(subject);
-    let calm = duration(started, finished) >= input.recovery.reset_after;
+    let calm = time::between(started, finished) >= input.recovery.reset_after;
     let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
     // What the controller ended itself did not end by itself, whatever its exit code is and `restart` says.
     let seems_done = is_job && code == 0 && !container.killed;
@@ -102,7 +102,7 @@ pub(super) fn after_exit(
         Cause::Exited { code, attempt }
     };
     let at = latest_past(input.now, [Some(finished), slot.and_then(|s| s.last_restart)]);
-    Verdict::Again { cause, at: later(at, delay), attempts: made }
+    Verdict::Again { cause, at: time::after(at, delay), attempts: made }
 }
 
 /// The latest of these times that is not in the future. One that is was told by a clock that goes otherwise than ours, or
@@ -132,17 +132,17 @@ pub(super) fn never_again(service: &Service, restarts: u32) -> Option<String> {
 pub(super) fn after_removal(input: &Input<'_>, subject: &Subject) -> (Timestamp, u32) {
     let slot = input.ledger.slots.get(subject);
     let told = slot.and_then(|s| s.last_restart);
-    let calm = told.is_none_or(|last| duration(last, input.now) >= input.recovery.reset_after);
+    let calm = told.is_none_or(|last| time::between(last, input.now) >= input.recovery.reset_after);
     let last = latest_past(input.now, [told]);
     let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
-    (later(last, input.recovery.delay(made, draw(input, subject, made))), made + 1)
+    (time::after(last, input.recovery.delay(made, draw(input, subject, made))), made + 1)
 }
 
 /// A failure of this subject with this configuration whose next attempt is still to come.
 pub(super) fn backoff<'a>(input: &Input<'a>, subject: &Subject, config: &str) -> Option<(&'a Failure, Timestamp)> {
     let failure = input.ledger.failures.get(subject).filter(|f| f.config == config)?;
     let delay = input.recovery.delay(failure.attempts, draw(input, subject, failure.attempts));
-    let until = later(latest_past(input.now, [Some(failure.last)]), delay);
+    let until = time::after(latest_past(input.now, [Some(failure.last)]), delay);
     // Noted by a clock that was set back since, it says nothing.
     let held = failure.not_before.filter(|_| failure.last <= input.now);
     let until = held.map_or(until, |held| held.max(until));
@@ -151,14 +151,6 @@ pub(super) fn backoff<'a>(input: &Input<'a>, subject: &Subject, config: &str) ->
 
 fn draw(input: &Input<'_>, subject: &Subject, n: u32) -> u64 {
     hash::spread(input.seed, &[input.project.as_str(), &subject.to_string()], u64::from(n))
-}
-
-fn duration(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-fn later(from: Timestamp, delay: Duration) -> Timestamp {
-    from.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::model::ledger::{FailedRevision, Healthy, ProjectLedger, Proven, Rolle
 use crate::model::observed::{Container, Health, PublishedPort};
 use crate::model::service::{FailureAction, Order, Port, PullPolicy, UpdateConfig};
 use crate::model::state::ProjectState;
-use crate::model::{ImageId, Project, Service, ServiceName, Timestamp, hash};
+use crate::model::{ImageId, Project, Service, ServiceName, Timestamp, hash, time};
 
 /// How long a revision is watched where nothing is written.
 const MONITOR: Duration = Duration::from_secs(10);
@@ -104,7 +104,7 @@ impl<'a> Rollout<'a> {
             Phase::Running { since, .. } => Some(since.min(self.input.now)),
             _ => None,
         });
-        let until = came_up.max()?.checked_add(delay).unwrap_or(Timestamp::MAX);
+        let until = time::after(came_up.max()?, delay);
         if until <= self.input.now {
             return None;
         }
@@ -332,7 +332,7 @@ fn monitor(project: &Project) -> Duration {
 
 fn due(known: &Proven, project: &Project, now: Timestamp) -> Timestamp {
     // A time that is still to come was told by a clock that was set back since.
-    known.at.min(now).checked_add(monitor(project)).unwrap_or(Timestamp::MAX)
+    time::after(known.at.min(now), monitor(project))
 }
 
 /// Whether a revision that everything came to be as it says was so for its monitor time, with nothing told to the

@@ -12,6 +12,7 @@ pub mod observed;
 pub mod project;
 pub mod service;
 pub mod state;
+pub mod time;
 
 pub use jiff::Timestamp;
 pub use names::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceId, ServiceName};
