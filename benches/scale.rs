@@ -146,6 +146,7 @@ fn decide_alone(args: &Args) -> Result<Section> {
             recovery: &RecoveryPolicy::default(),
             instance: &instance,
             take_over: false,
+            room: Default::default(),
             seed: 1,
             now: epoch(),
         };

@@ -138,6 +138,18 @@ impl Default for Reconcile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recovery {
+    /// What is not well, but has not ended, is started again; where a manifest says otherwise, that counts.
+    pub enabled: bool,
+    /// So many restarts of a replica within the window; then its breaker opens.
+    #[schemars(range(min = 1))]
+    pub max_attempts: u32,
+    /// The time that restarts are counted in.
+    pub window: Span,
+    /// How long nothing is tried once a breaker is open.
+    pub cool_down: Span,
+    /// Recoveries at the same time, of all projects: critical services come first.
+    #[schemars(range(min = 1))]
+    pub max_parallel: u32,
     /// The pace.
     pub backoff: Backoff,
     /// How often an hour a registry is asked again for images that it did not give, all of them together.
@@ -147,7 +159,16 @@ pub struct Recovery {
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self { backoff: Backoff::default(), pull_retries: RecoveryPolicy::default().pull_retries }
+        let policy = RecoveryPolicy::default();
+        Self {
+            enabled: policy.enabled,
+            max_attempts: policy.max_attempts,
+            window: Span(policy.window),
+            cool_down: Span(policy.cool_down),
+            max_parallel: policy.max_parallel,
+            backoff: Backoff::default(),
+            pull_retries: policy.pull_retries,
+        }
     }
 }
 
@@ -329,6 +350,11 @@ impl Settings {
             max: backoff.max.0,
             jitter: backoff.jitter,
             reset_after: backoff.reset_after.0,
+            enabled: self.recovery.enabled,
+            max_attempts: self.recovery.max_attempts.max(1),
+            window: self.recovery.window.0,
+            cool_down: self.recovery.cool_down.0,
+            max_parallel: self.recovery.max_parallel.max(1),
             pull_retries: self.recovery.pull_retries.max(1),
         }
     }

@@ -15,6 +15,7 @@ mod compare;
 mod execute;
 mod files;
 mod guard;
+mod herd;
 mod images;
 pub mod interest;
 pub mod ledger;
@@ -213,6 +214,7 @@ pub struct Controller {
     running: usize,
     /// Those of them that keep the engine busy.
     busy: usize,
+    herd: herd::Herd,
     pull_budget: budget::Budget,
     port_look: ports::PortLook,
     settling: settling::Settling,
@@ -286,6 +288,7 @@ impl Controller {
             next_start: now,
             running: 0,
             busy: 0,
+            herd: herd::Herd::default(),
             pull_budget: budget::Budget::default(),
             port_look: ports::PortLook::default(),
             settling: settling::Settling::default(),

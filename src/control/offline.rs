@@ -15,7 +15,7 @@ use super::steps::seed;
 use super::tracked::Tracked;
 use super::watch::{self, WatchOptions};
 use super::{Clock, guard, link, view};
-use crate::decide::{self, Input, Plan, RecoveryPolicy, Target, forecast};
+use crate::decide::{self, Input, Plan, RecoveryPolicy, Room, Target, forecast};
 use crate::engine::{EngineError, EngineRead};
 use crate::manifest::{Diagnostic, Severity};
 use crate::model::{InstanceId, ProjectName};
@@ -165,6 +165,7 @@ pub async fn survey(
                 recovery: options.recovery,
                 instance: &instance,
                 take_over: options.take_over,
+                room: Room::default(),
                 seed: seed(&instance),
                 now: clock.now(),
             };

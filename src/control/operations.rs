@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Controller;
 use super::tracked::Tracked;
 use crate::model::event::{EventType, Severity};
-use crate::model::ledger::Down;
+use crate::model::ledger::{Down, Subject};
 use crate::model::{ProjectName, ServiceId, ServiceName};
 
 /// A request.
@@ -147,6 +147,10 @@ impl Controller {
                 }
                 Named::Service(id) => {
                     tracked.ledger.suspended_services.remove(&id.service);
+                    let of =
+                        |subject: &Subject| matches!(subject, Subject::Replica(service, _) if *service == id.service);
+                    let slots = tracked.ledger.slots.iter_mut().filter(|(subject, _)| of(subject));
+                    slots.for_each(|(_, slot)| slot.forget_restarts());
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::Controller;
 use super::tracked::{Refresh, Tracked};
 use crate::decide::{self, Standing, memory};
 use crate::model::event::{EventType, Severity};
-use crate::model::ledger::Healthy;
+use crate::model::ledger::{Healthy, Slot};
 use crate::model::service::Port;
 use crate::model::{ImageId, Project, ProjectName, Timestamp};
 
@@ -121,6 +121,7 @@ impl Controller {
         let Some(tracked) = self.projects.get_mut(name) else { return };
         tracked.ledger.failed.clear();
         tracked.ledger.failures.clear();
+        tracked.ledger.slots.values_mut().for_each(Slot::forget_restarts);
         if let Some(project) = tracked.manifest.as_ref().and_then(|m| m.project.clone()) {
             self.put_in_force(name, project);
             self.look_at_what_is_in_force();

@@ -100,6 +100,7 @@ impl Controller {
             *unanswered = now.min(*unanswered);
         }
         let others = self.others(name);
+        let room = self.room_for(name);
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
         if let Some(target) = &target {
@@ -127,6 +128,7 @@ impl Controller {
             others: &others,
             capabilities: self.capabilities,
             recovery: policy,
+            room,
             instance: &self.instance,
             take_over: self.options.take_over,
             seed: seed(&self.instance),
@@ -149,14 +151,10 @@ impl Controller {
             // What depends on a job goes on at once.
             self.dirty.insert(name.clone());
         }
-        if !(decision.fits.is_empty() && decision.unheld.is_empty()) {
-            tracked.ledger.fits.extend(decision.fits.clone());
-            tracked.ledger.unheld.extend(decision.unheld.clone());
-            tracked.unsaved = true;
-        }
-        if !decision.mended.is_empty() {
-            tracked.ledger.failures.retain(|subject, _| !decision.mended.contains(subject));
-            tracked.unsaved = true;
+        tracked.unsaved |= memory::decided(&mut tracked.ledger, &decision, now);
+        if !decision.regimes.is_empty() {
+            // What has begun goes on at once.
+            self.dirty.insert(name.clone());
         }
         tracked.decided = target.as_ref().map(|t| t.revision.clone());
         let before = std::mem::replace(&mut tracked.decision, decision.clone());
@@ -168,6 +166,7 @@ impl Controller {
         if decision.waiting.iter().any(|w| matches!(w.on, WaitingOn::Port { .. })) {
             self.look_at_ports_later();
         }
+        self.note_recovered(name, &decision);
         self.check_awaited(name, target.as_deref(), &decision.awaited);
         if let Some(standing) = decision.standing {
             self.on_standing(name, standing);
@@ -243,6 +242,7 @@ impl Controller {
             self.busy += usize::from(busy);
             tracked.in_flight.insert(step.action.subject(), step.action.clone());
             memory::begins(&mut tracked.ledger, tracked.target.as_deref(), &step, now);
+            self.herd.begins(name, &step);
             chosen.push(step);
         }
         tracked.starved = starved;
@@ -299,8 +299,13 @@ impl Controller {
 
     /// The anonymous volumes that a replacement takes over from what it replaces: those that it has a place for, too.
     fn inherited(&self, name: &ProjectName, action: &Action, target: &Project) -> BTreeMap<String, String> {
-        let Action::CreateContainer { service, number, replaces: Some(_), .. } = action else { return BTreeMap::new() };
+        let Action::CreateContainer { service, number, replaces, .. } = action else { return BTreeMap::new() };
         let Some(service) = target.services.get(service) else { return BTreeMap::new() };
+        let none = BTreeMap::new();
+        let kept = self.projects.get(name).and_then(|t| t.ledger.kept.get(&action.subject())).unwrap_or(&none);
+        if replaces.is_none() && kept.is_empty() {
+            return none;
+        }
         let twins =
             self.cache.of_project(name).filter(|c| c.service.as_ref() == Some(&service.name) && c.number == *number);
         let old = twins.filter(|c| !c.oneoff).max_by_key(|c| (c.is_running(), c.created));
@@ -309,7 +314,8 @@ impl Controller {
             Some(mount) => mount.source == MountSource::Anonymous,
             None => of_image.contains(path) && service.tmpfs.iter().all(|(at, _)| at != path),
         };
-        let anonymous = old.into_iter().flat_map(|c| &c.volumes).filter(|(_, volume)| names::is_anonymous(volume));
+        let anonymous =
+            old.into_iter().flat_map(|c| &c.volumes).filter(|(_, volume)| names::is_anonymous(volume)).chain(kept);
         let all = anonymous.filter(|(path, _)| fits(path));
         all.map(|(path, volume)| (path.clone(), volume.clone())).collect()
     }
@@ -385,6 +391,12 @@ impl Controller {
             Action::PullImage { image } | Action::BuildImage { image, .. } => {
                 self.settling.images.entry(image.clone()).or_default().push(key);
                 self.look_up(image);
+            }
+            Action::StopContainer { service, container, .. } if step.cause.attempt().is_some() => {
+                self.settling.containers.insert(container.clone(), key);
+                self.inspect(container.clone());
+                let service = service.clone();
+                self.tell_restart(name, &service, &step.cause);
             }
             action => match action.container() {
                 Some(container) => {

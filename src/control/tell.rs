@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Controller;
 use super::publish::Notice;
-use crate::decide::{Cause, Decision, Drift, Waiting, WaitingOn};
+use crate::decide::{Cause, Decision, Drift, Regime, Waiting, WaitingOn, memory};
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::Subject;
 use crate::model::observed::Health;
@@ -33,6 +33,8 @@ impl Controller {
                 self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
             }
         }
+        self.tell_breakers(name, after);
+        self.tell_regimes(name, after);
         self.tell_drift(name, before, after);
         self.tell_waiting(name, before, after);
         if before.state == after.state && before.state.is_some() {
@@ -85,6 +87,49 @@ impl Controller {
         }
     }
 
+    /// Breakers that open and close.
+    fn tell_breakers(&mut self, name: &ProjectName, after: &Decision) {
+        for (subject, breaker) in &after.breakers {
+            let Subject::Replica(service, number) = subject else { continue };
+            let (kind, severity, message) = match breaker {
+                Some(_) => {
+                    let why = after.waiting.iter().find_map(|w| match &w.on {
+                        WaitingOn::Breaker { .. } if w.service.as_ref() == Some(service) => Some(w.on.to_string()),
+                        _ => None,
+                    });
+                    let why = why.unwrap_or_else(|| "the Engine starts it again over and over".to_owned());
+                    (EventType::BreakerOpened, Severity::Error, format!("{service}/{number} rests: {why}"))
+                }
+                None => (EventType::BreakerClosed, Severity::Info, format!("{service}/{number} is well again")),
+            };
+            self.event(kind, severity, Some(name), Some(service), message);
+        }
+    }
+
+    /// Recoveries that take more than a restart.
+    fn tell_regimes(&mut self, name: &ProjectName, after: &Decision) {
+        for regime in &after.regimes {
+            match regime {
+                Regime::Reset { subject: Subject::Replica(service, _), cause, .. } => {
+                    self.tell_restart_as(name, service, format!("{service} is emptied and made anew: {cause}"));
+                }
+                Regime::ProjectRestart { subject: Subject::Replica(service, _), cause, .. } => {
+                    let message = format!("the project is started again for {service}: {cause}");
+                    self.tell_restart_as(name, service, message);
+                }
+                Regime::Degraded { service } => {
+                    let message = format!("{service} is not well, so what it can do without is given up");
+                    self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
+                }
+                Regime::Restored { service } => {
+                    let message = format!("{service} is well again, and so is what was given up for it");
+                    self.event(EventType::ServiceUp, Severity::Info, Some(name), Some(service), message);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// What goes on only once somebody does something about it.
     fn tell_waiting(&mut self, name: &ProjectName, before: &Decision, after: &Decision) {
         let stuck = |w: &&Waiting| {
@@ -97,6 +142,10 @@ impl Controller {
     }
 
     pub(super) fn tell_restart(&mut self, name: &ProjectName, service: &ServiceName, cause: &Cause) {
+        self.tell_restart_as(name, service, format!("{service} is started again: {cause}"));
+    }
+
+    fn tell_restart_as(&mut self, name: &ProjectName, service: &ServiceName, message: String) {
         let target = self.projects.get(name).and_then(|t| t.target.clone());
         let declared = target.as_ref().and_then(|p| p.services.get(service));
         self.observer.notice(&Notice::Restarted {
@@ -105,7 +154,6 @@ impl Controller {
             kind: declared.and_then(|s| s.extension.kind.as_deref()),
             critical: declared.is_some_and(|s| s.extension.critical),
         });
-        let message = format!("{service} is started again: {cause}");
         self.event(EventType::ServiceRestarted, Severity::Warning, Some(name), Some(service), message);
     }
 
@@ -119,6 +167,13 @@ impl Controller {
             return;
         }
         let name = container.project.clone();
+        if container.engine_restarts && !container.killed {
+            let now = self.clock.now();
+            if let Some(tracked) = self.projects.get_mut(&name) {
+                memory::started_again(tracked.ledger.slots.entry(subject).or_default(), now);
+                tracked.unsaved = true;
+            }
+        }
         if container.killed {
             let message = format!("{} was stopped or killed from outside, exit {code}", container.name);
             self.event(EventType::ForeignAction, Severity::Warning, Some(&name), Some(service), message);

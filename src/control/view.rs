@@ -9,7 +9,7 @@ use super::publish::{ContainerView, FailedView, ProjectView, ServiceView, Snapsh
 use super::steps::seed;
 use super::tracked::Tracked;
 use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
-use crate::decide::{Input, Target, forecast};
+use crate::decide::{Input, Room, Target, forecast};
 use crate::model::ledger::Subject;
 use crate::model::observed::Container;
 use crate::model::state::ServiceState;
@@ -94,6 +94,7 @@ impl Controller {
             recovery: &self.options.recovery,
             instance: &self.instance,
             take_over: self.options.take_over,
+            room: Room::default(),
             seed: seed(&self.instance),
             now: self.clock.now(),
         });

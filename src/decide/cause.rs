@@ -81,10 +81,37 @@ pub enum Cause {
         /// The how-manieth restart this is since the last calm time.
         attempt: u32,
     },
+    /// Its check fails.
+    Unhealthy {
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
+    /// It uses more memory than `throttle.memory` lets it.
+    OverLimit {
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
     /// The kernel ended it for want of memory.
     OutOfMemory {
         /// The how-manieth restart this is since the last calm time.
         attempt: u32,
+    },
+    /// Its service is emptied and made anew.
+    Reset,
+    /// It is given up while another service is not well.
+    GivenUp {
+        /// Which.
+        service: ServiceName,
+    },
+    /// A service that it depends on is not well.
+    Cascade {
+        /// Which.
+        dependency: ServiceName,
+    },
+    /// The whole project is started again for a service that is not well.
+    ProjectRestart {
+        /// Which.
+        service: ServiceName,
     },
     /// It was frozen from outside.
     Paused,
@@ -140,6 +167,8 @@ impl Cause {
             Self::Gone { attempt }
             | Self::Exited { attempt, .. }
             | Self::Killed { attempt, .. }
+            | Self::Unhealthy { attempt }
+            | Self::OverLimit { attempt }
             | Self::OutOfMemory { attempt } => Some(*attempt),
             _ => None,
         }
@@ -170,7 +199,13 @@ impl fmt::Display for Cause {
             Self::Killed { code, attempt } => {
                 write!(f, "it was stopped or killed from outside, exit {code} (restart {attempt})")
             }
+            Self::OverLimit { attempt } => write!(f, "it uses more memory than it may (restart {attempt})"),
+            Self::Unhealthy { attempt } => write!(f, "its check fails (restart {attempt})"),
             Self::OutOfMemory { attempt } => write!(f, "it ran out of memory (restart {attempt})"),
+            Self::Reset => f.write_str("its service is emptied and made anew"),
+            Self::GivenUp { service } => write!(f, "it is given up while {service} is not well"),
+            Self::Cascade { dependency } => write!(f, "{dependency}, which it needs, is not well"),
+            Self::ProjectRestart { service } => write!(f, "the project is started again, as {service} is not well"),
             Self::Paused => f.write_str("it was paused from outside"),
             Self::Unprepared => f.write_str("its creation was interrupted"),
             Self::Adrift => f.write_str("a network that it was attached to is gone"),
@@ -250,6 +285,23 @@ pub enum WaitingOn {
         attempts: u32,
         /// What went wrong last.
         error: String,
+    },
+    /// The end of a cool-down: it was started again too often.
+    Breaker {
+        /// That time.
+        until: Timestamp,
+        /// What went wrong last.
+        error: String,
+    },
+    /// A service it depends on, which is not well: it is not started again before that is.
+    Recovery {
+        /// Which.
+        dependency: ServiceName,
+    },
+    /// Its turn among the recoveries.
+    Queue {
+        /// Its service is critical.
+        critical: bool,
     },
     /// Its health check.
     Health,
@@ -338,6 +390,9 @@ impl WaitingOn {
             Self::Project { .. } => "project",
             Self::Backoff { .. } => "backoff",
             Self::Refresh { .. } => "refresh",
+            Self::Breaker { .. } => "breaker",
+            Self::Recovery { .. } => "recovery",
+            Self::Queue { .. } => "queue",
             Self::Health => "health",
             Self::Turn { .. } => "turn",
             Self::Port { .. } => "port",
@@ -380,6 +435,11 @@ impl fmt::Display for WaitingOn {
             Self::Refresh { image, until, attempts, error } => {
                 write!(f, "a newer {image}, the next attempt at {until:.0} ({attempts} so far): {error}")
             }
+            Self::Breaker { until, error } => {
+                write!(f, "one more try at {until:.0}, as it was started again too often: {error}")
+            }
+            Self::Recovery { dependency } => write!(f, "{dependency} to be well again"),
+            Self::Queue { .. } => f.write_str("its turn: other services are being recovered"),
             Self::Health => f.write_str("its health check"),
             Self::Turn { after: Before::Replicas, .. } => f.write_str("its turn: other replicas are being replaced"),
             Self::Turn { after: Before::Delay, until } => {

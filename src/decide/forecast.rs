@@ -88,6 +88,10 @@ pub fn forecast(input: &Input<'_>) -> Plan {
             plan.waiting = decision.waiting.clone();
         }
         world.ledger.completions.extend(decision.completions.clone());
+        memory::decided(&mut world.ledger, &decision, world.now);
+        if decision.steps.is_empty() && !decision.regimes.is_empty() {
+            continue;
+        }
         let delay = decision.waiting.iter().filter_map(|w| match w.on {
             WaitingOn::Turn { until, .. } => until,
             _ => None,

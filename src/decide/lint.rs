@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Action, Decision, Input, Target};
-use crate::model::Project;
+use crate::model::{Project, ServiceName};
 use crate::model::observed::{ContainerState, Health};
-use crate::model::service::{Condition, Order, PullPolicy};
+use crate::model::service::{Cascade, Condition, Order, PullPolicy};
 
 /// The invariants that a decision breaks, in words; none for a good one.
 pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
@@ -41,7 +41,15 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
             }
         }
         let prunes = matches!(input.target, Target::Declared(project) if project.extension.prune_volumes);
-        let told = prunes || input.ledger.down.as_ref().is_some_and(|d| d.volumes);
+        let resets = |project: &Project, name: &str| {
+            let keys = project.services.values().flat_map(|s| &s.extension.recovery.reset_volumes);
+            keys.filter_map(|key| project.volumes.get(key)).any(|volume| volume.name == name && !volume.external)
+        };
+        let reset = match (&step.action, input.target) {
+            (Action::RemoveVolume { name }, Target::Declared(project)) => resets(project, name),
+            _ => false,
+        };
+        let told = reset || prunes || input.ledger.down.as_ref().is_some_and(|d| d.volumes);
         if matches!(step.action, Action::RemoveVolume { .. }) && !told {
             complain("removes a volume that nobody asked to be removed");
         }
@@ -100,7 +108,11 @@ fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>
         return;
     }
     let Some(service) = project.services.get(service) else { return };
-    for (name, dependency) in service.depends_on.iter().filter(|(_, d)| d.required) {
+    let ignored = |name: &ServiceName| {
+        let cascade = project.services.get(name).map(|s| s.extension.recovery.cascade);
+        step.cause.attempt().is_some() && cascade == Some(Cascade::Ignore)
+    };
+    for (name, dependency) in service.depends_on.iter().filter(|(name, d)| d.required && !ignored(name)) {
         let mut alive = input
             .observed
             .containers

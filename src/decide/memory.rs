@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Decision, Standing, Step, drift};
-use crate::model::ledger::{Failure, InFlight, ProjectLedger, Repairs, Slot, Subject, Supply};
+use super::{Action, Cause, Decision, Regime, Standing, Step, drift};
+use crate::model::ledger::{
+    Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply,
+};
 use crate::model::service::PullPolicy;
 use crate::model::{ContainerId, Project, Timestamp, time};
 
@@ -40,8 +42,7 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     }
     if let Some(attempt) = step.cause.attempt() {
         let slot = ledger.slots.entry(subject).or_default();
-        slot.restarts = attempt;
-        slot.last_restart = Some(now);
+        note_attempt(slot, attempt, now);
     }
     if let (Action::RemoveContainer { container, .. }, Cause::ReplacementFailed) = (&step.action, &step.cause) {
         let stopped = ledger.slots.get(&step.action.subject()).is_some_and(|slot| slot.gave_up.contains(container));
@@ -50,6 +51,79 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
             false => "the new container ended before it was ready",
         };
         note_failure(ledger, target, step, reason, true, now);
+    }
+}
+
+fn note_attempt(slot: &mut Slot, attempt: u32, now: Timestamp) {
+    slot.restarts = attempt;
+    slot.last_restart = Some(now);
+    started_again(slot, now);
+    if let Some(breaker) = &mut slot.breaker {
+        breaker.tried = Some(now);
+    }
+}
+
+/// Notes recoveries that begin, and that are over.
+fn regimes(ledger: &mut ProjectLedger, changes: &[Regime], now: Timestamp) {
+    for change in changes {
+        if let Regime::Reset { subject, cause, .. } | Regime::ProjectRestart { subject, cause, .. } = change {
+            let slot = ledger.slots.entry(subject.clone()).or_default();
+            note_attempt(slot, cause.attempt().unwrap_or(1), now);
+        }
+        match change {
+            Regime::Reset { subject: Subject::Replica(service, _), volumes, kept, .. } => {
+                ledger.resets.insert(service.clone(), Reset { volumes: volumes.clone() });
+                ledger.kept.extend(kept.clone());
+            }
+            Regime::IsReset { service } => {
+                ledger.resets.remove(service);
+            }
+            Regime::Degraded { service } => {
+                ledger.degraded.insert(service.clone(), now);
+            }
+            Regime::Restored { service } => {
+                ledger.degraded.remove(service);
+            }
+            Regime::ProjectRestart { subject: Subject::Replica(service, _), containers, .. } => {
+                let (service, containers) = (service.clone(), containers.clone());
+                ledger.project_restart = Some(ProjectRestart { service, containers });
+            }
+            Regime::ProjectStopped => ledger.project_restart = None,
+            Regime::Reset { .. } | Regime::ProjectRestart { .. } => {}
+        }
+    }
+}
+
+/// Restarts that are remembered: more than anybody counts.
+const RECENT: usize = 32;
+
+/// Notes that a replica was started again, by the controller or the Engine.
+pub fn started_again(slot: &mut Slot, now: Timestamp) {
+    slot.recent.push(now);
+    if slot.recent.len() > RECENT {
+        slot.recent.remove(0);
+    }
+}
+
+/// Notes what a decision found; jobs that are done and how far the revision is are for the caller to note. Says whether
+/// there was anything.
+pub fn decided(ledger: &mut ProjectLedger, decision: &Decision, now: Timestamp) -> bool {
+    ledger.fits.extend(decision.fits.clone());
+    ledger.unheld.extend(decision.unheld.clone());
+    ledger.failures.retain(|subject, _| !decision.mended.contains(subject));
+    breakers(ledger, &decision.breakers);
+    regimes(ledger, &decision.regimes, now);
+    let Decision { fits, unheld, mended, breakers, regimes, .. } = decision;
+    !(fits.is_empty() && unheld.is_empty() && mended.is_empty() && breakers.is_empty() && regimes.is_empty())
+}
+
+fn breakers(ledger: &mut ProjectLedger, changes: &BTreeMap<Subject, Option<Breaker>>) {
+    for (subject, breaker) in changes {
+        let slot = ledger.slots.entry(subject.clone()).or_default();
+        match breaker {
+            Some(_) => slot.breaker = *breaker,
+            None => slot.forget_restarts(),
+        }
     }
 }
 
@@ -79,7 +153,15 @@ pub fn worked(
         ledger.failures.remove(&subject);
     }
     match &step.action {
-        Action::CreateContainer { .. } => ledger.prepared.extend(made.cloned()),
+        Action::CreateContainer { .. } => {
+            ledger.prepared.extend(made.cloned());
+            ledger.kept.remove(&subject);
+        }
+        Action::RemoveVolume { name } => {
+            ledger.resets.values_mut().for_each(|reset| {
+                reset.volumes.remove(name);
+            });
+        }
         Action::RemoveContainer { container, .. } => {
             ledger.prepared.remove(container);
             ledger.fits.remove(container);
@@ -184,6 +266,7 @@ pub fn failed(
     {
         slot.restarts = attempt.saturating_sub(1);
         slot.last_restart = slot.last_restart.filter(|_| slot.restarts > 0);
+        slot.recent.pop();
     }
     if let (Action::StopContainer { container, .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
         && trouble != Trouble::Unknown

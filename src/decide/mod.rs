@@ -10,10 +10,12 @@
 //! [`Input::in_flight`].
 
 mod action;
+mod breaker;
 mod cause;
 mod containers;
 mod drift;
 mod forecast;
+mod herd;
 mod images;
 mod lint;
 mod made;
@@ -26,6 +28,7 @@ mod resources;
 mod rollout;
 pub mod sharing;
 mod slots;
+mod strategy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,13 +37,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use action::{Action, Step};
+pub use breaker::BreakerState;
 pub use cause::{Before, Cause, FieldChange, Waiting, WaitingOn};
 pub use forecast::{Plan, forecast};
+pub use herd::Room;
 pub use lint::lint;
 pub use recovery::RecoveryPolicy;
 pub use rollout::{Standing, in_force, is_over};
+pub use strategy::Regime;
 
-use crate::model::ledger::{Completion, Healthy, ProjectLedger, Subject, Unheld};
+use crate::model::ledger::{Breaker, Completion, Healthy, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
 use crate::model::state::{ProjectState, ServiceState};
 use crate::model::{ContainerId, InstanceId, Project, ProjectName, ServiceName, Timestamp};
@@ -70,6 +76,8 @@ pub struct Input<'a> {
     pub capabilities: Capabilities,
     /// The pace of restarts and retries.
     pub recovery: &'a RecoveryPolicy,
+    /// How many recoveries may be begun now.
+    pub room: Room,
     /// Who decides.
     pub instance: &'a InstanceId,
     /// Whether what another evenkeel made is taken over.
@@ -113,6 +121,10 @@ pub struct Decision {
     pub fits: BTreeMap<ContainerId, String>,
     /// Fields that the Engine does not hold as it is asked to, to be remembered.
     pub unheld: BTreeMap<ServiceName, Unheld>,
+    /// Breakers that open and close, to be remembered.
+    pub breakers: BTreeMap<Subject, Option<Breaker>>,
+    /// Recoveries that take more than a restart, to be remembered.
+    pub regimes: Vec<Regime>,
     /// How far the revision is, where that is news.
     pub standing: Option<Standing>,
     /// Containers whose health somebody waits for: their checks may be made sooner than the Engine makes them.
@@ -252,13 +264,24 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
         decision.state = Some(ProjectState::Suspended);
         return;
     }
+    if let Some(restart) = &input.ledger.project_restart {
+        strategy::restart_project(input, project, restart, decision);
+        return;
+    }
     let other_projects = readiness::projects(input, project);
     let rollout = rollout::Rollout::of(input, project);
     let places = resources::decide(input, project, &slots, decision);
+    let outages = strategy::Outages::of(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
     for (place, filled) in slots.in_order() {
-        states[place] =
-            containers::decide(input, project, &slots, &places, (&other_projects, &rollout), (place, filled), decision);
+        states[place] = containers::decide(
+            input,
+            (project, &slots, &outages),
+            &places,
+            (&other_projects, &rollout),
+            (place, filled),
+            decision,
+        );
     }
     for (service, on) in rollout.preflight(&slots, &places, decision) {
         let place = slots.by_name().position(|filled| filled.service.name == service);
@@ -266,6 +289,7 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
             *state = ServiceState::Waiting { on: on.to_string() };
         }
     }
+    herd::limit(input, project, decision);
     decision.awaited = readiness::awaited(&slots, &decision.waiting);
     decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {

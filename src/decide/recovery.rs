@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{Cause, Input};
 use crate::model::ledger::{Failure, Subject};
 use crate::model::observed::{Container, ContainerState};
-use crate::model::service::RestartPolicy;
+use crate::model::service::{FailureKind, RestartPolicy, Strategy};
 use crate::model::{Service, Timestamp, hash, time};
 
 /// The pace of the controller's own restarts and retries.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryPolicy {
     /// The delay before the second attempt; the first is made at once.
     pub initial: Duration,
@@ -23,6 +23,16 @@ pub struct RecoveryPolicy {
     pub jitter: f64,
     /// After so long a run the count begins anew. Kubelet's: 10 min.
     pub reset_after: Duration,
+    /// So many restarts of a replica within the window; then its breaker opens.
+    pub max_attempts: u32,
+    /// The time that restarts are counted in.
+    pub window: Duration,
+    /// How long nothing is tried once the breaker is open; then one try is made.
+    pub cool_down: Duration,
+    /// Recoveries at the same time, of all projects.
+    pub max_parallel: u32,
+    /// What is not well, but has not ended, is started again.
+    pub enabled: bool,
     /// How often an hour a registry is asked again for images that it did not give, all of them together. Docker Hub lets
     /// a host pull 100 images in six hours unless it logs in.
     pub pull_retries: u32,
@@ -36,12 +46,33 @@ impl Default for RecoveryPolicy {
             max: Duration::from_secs(300),
             jitter: 0.1,
             reset_after: Duration::from_secs(600),
+            max_attempts: 5,
+            window: Duration::from_secs(600),
+            cool_down: Duration::from_secs(300),
+            max_parallel: 10,
+            enabled: true,
             pull_retries: 60,
         }
     }
 }
 
 impl RecoveryPolicy {
+    /// With what a service says of itself.
+    #[must_use]
+    pub fn of(self, service: &Service) -> Self {
+        let own = &service.extension.recovery;
+        Self {
+            initial: own.backoff.initial.unwrap_or(self.initial),
+            factor: own.backoff.factor.unwrap_or(self.factor),
+            max: own.backoff.max.unwrap_or(self.max),
+            jitter: own.backoff.jitter.unwrap_or(self.jitter),
+            max_attempts: own.max_attempts.unwrap_or(self.max_attempts),
+            window: own.window.unwrap_or(self.window),
+            cool_down: own.cool_down.unwrap_or(self.cool_down),
+            ..self
+        }
+    }
+
     /// Seconds to wait after `made` attempts: none after none, then `initial * factor^(made - 1)`, capped at `max`, less
     /// up to `jitter` of itself. `draw` is spread over all of `u64`.
     pub fn delay(&self, made: u32, draw: u64) -> Duration {
@@ -92,7 +123,13 @@ pub(super) fn after_exit(
     if let Some(reason) = never_again(service, made.max(container.restart_count)) {
         return Verdict::Final { reason: format!("it exited with {code}, and {reason}") };
     }
-    let delay = input.recovery.delay(made, draw(input, subject, made));
+    let kind = if oom { FailureKind::OutOfMemory } else { FailureKind::Crashed };
+    let failed = code != 0 || container.killed;
+    if failed && service.extension.recovery.by_kind[kind as usize] == Some(Strategy::None) {
+        let reason = format!("it exited with {code}, and `recovery.{}` is none", kind.as_str());
+        return Verdict::Final { reason };
+    }
+    let delay = input.recovery.of(service).delay(made, draw(input, subject, made));
     let attempt = made + 1;
     let cause = if oom {
         Cause::OutOfMemory { attempt }
@@ -126,6 +163,20 @@ pub(super) fn never_again(service: &Service, restarts: u32) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// When what runs but is not well is started again, and how many restarts there were since the last calm time.
+pub(super) fn after_sickness(
+    input: &Input<'_>,
+    service: &Service,
+    subject: &Subject,
+    since: Timestamp,
+) -> (Timestamp, u32) {
+    let slot = input.ledger.slots.get(subject);
+    let calm = time::between(since, input.now) >= input.recovery.reset_after;
+    let made = if calm { 0 } else { slot.map_or(0, |s| s.restarts) };
+    let last = latest_past(input.now, [slot.and_then(|s| s.last_restart)]);
+    (time::after(last, input.recovery.of(service).delay(made, draw(input, subject, made))), made)
 }
 
 /// When a container that somebody else removed is made again, and the how-manieth restart that is.

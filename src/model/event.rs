@@ -57,6 +57,8 @@ pub enum EventType {
     DriftRepaired,
     /// Something was tried over and over, and rests for a while.
     BreakerOpened,
+    /// It is well again.
+    BreakerClosed,
     /// The Engine answers.
     EngineUp,
     /// The Engine does not answer.

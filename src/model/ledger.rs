@@ -41,6 +41,14 @@ pub struct ProjectLedger {
     pub fits: BTreeMap<ContainerId, String>,
     /// Mounted files as the process of a container last took notice of them, where it is to be told of changes.
     pub contents: BTreeMap<ContainerId, Contents>,
+    /// Services that are emptied and made anew.
+    pub resets: BTreeMap<ServiceName, Reset>,
+    /// Services that others are given up for, since then.
+    pub degraded: BTreeMap<ServiceName, Timestamp>,
+    /// The project is started again as a whole.
+    pub project_restart: Option<ProjectRestart>,
+    /// Anonymous volumes for the next container of a replica, by the path in the container.
+    pub kept: BTreeMap<Subject, BTreeMap<String, String>>,
     /// What the Engine made otherwise than it was asked, by service.
     pub unheld: BTreeMap<ServiceName, Unheld>,
     /// The revision that everything is as it says, since then: it is healthy once its monitor time has passed.
@@ -188,6 +196,10 @@ pub struct Slot {
     pub restarts: u32,
     /// When the last of them was.
     pub last_restart: Option<Timestamp>,
+    /// When it was started again lately, by the controller or the Engine: the newest last.
+    pub recent: Vec<Timestamp>,
+    /// It was started again too often.
+    pub breaker: Option<Breaker>,
     /// The container that was last started: if it is gone and was not removed by the controller, somebody else did it.
     pub started: Option<ContainerId>,
     /// The configuration it was started with.
@@ -200,6 +212,41 @@ pub struct Slot {
     pub repairs: BTreeMap<String, Repairs>,
     /// When the old container could not be started in place of a failed replacement.
     pub fall_back_failed: Option<Timestamp>,
+}
+
+impl Slot {
+    /// Restarts so far count no more, and the breaker is closed.
+    pub fn forget_restarts(&mut self) {
+        self.recent.clear();
+        self.restarts = 0;
+        self.last_restart = None;
+        self.breaker = None;
+    }
+}
+
+/// What keeps a replica from being started again, for a while: it was too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Since then.
+    pub opened: Timestamp,
+    /// When the one try was made that follows the cool-down; `None`: none was made.
+    pub tried: Option<Timestamp>,
+}
+
+/// A service that is emptied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Volumes that are still to be removed, by their names in the Engine.
+    pub volumes: BTreeSet<String>,
+}
+
+/// A project that is started again as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectRestart {
+    /// The service that is not well.
+    pub service: ServiceName,
+    /// Containers that ran and are stopped first.
+    pub containers: BTreeSet<ContainerId>,
 }
 
 /// A step that failed.

@@ -1,5 +1,6 @@
 //! The containers of one service: what is to be done about each replica, and how it is.
 
+mod recover;
 mod replace;
 mod steps;
 
@@ -7,17 +8,18 @@ use super::recovery::{self, Verdict};
 use super::resources::Places;
 use super::rollout::Rollout;
 use super::slots::{Filled, Phase, Slot, Slots, attached};
-use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, readiness, removal};
+use super::strategy::{self, Outages};
+use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, breaker, readiness, removal};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState, Health};
+use crate::model::service::Cascade;
 use crate::model::state::ServiceState;
 use crate::model::{Project, Service, ServiceName, Timestamp};
 
 /// Decides about one service, and says how it is. Steps are added in the order of urgency.
 pub(super) fn decide(
     input: &Input<'_>,
-    project: &Project,
-    slots: &Slots<'_>,
+    (project, slots, outages): (&Project, &Slots<'_>, &Outages<'_>),
     places: &Places,
     (other_projects, rollout): (&[Waiting], &Rollout<'_>),
     (place, filled): (usize, &Filled<'_>),
@@ -28,7 +30,13 @@ pub(super) fn decide(
         decision.wait(Some(&service.name), WaitingOn::Suspended);
         return ServiceState::Suspended;
     }
-    let turn = Turn { input, project, slots, places, other_projects, rollout, place, filled, service };
+    let turn = Turn { input, project, slots, outages, places, other_projects, rollout, place, filled, service };
+    if let Some(reset) = input.ledger.resets.get(&service.name) {
+        return turn.reset(reset, decision);
+    }
+    if let Some(outage) = outages.get(&service.name) {
+        return turn.keep_down(outage, decision);
+    }
     let mut worst = ServiceState::NotStarted;
     for slot in &filled.slots {
         if let Some(current) = slot.current {
@@ -87,6 +95,7 @@ struct Turn<'a, 'i> {
     input: &'i Input<'i>,
     project: &'a Project,
     slots: &'a Slots<'i>,
+    outages: &'a Outages<'a>,
     places: &'a Places,
     other_projects: &'a [Waiting],
     rollout: &'a Rollout<'i>,
@@ -96,8 +105,12 @@ struct Turn<'a, 'i> {
 }
 
 impl Turn<'_, '_> {
+    fn subject(&self, slot: &Slot<'_>) -> Subject {
+        Subject::Replica(self.service.name.clone(), slot.number)
+    }
+
     fn slot(&self, slot: &Slot<'_>, decision: &mut Decision) -> ServiceState {
-        let subject = Subject::Replica(self.service.name.clone(), slot.number);
+        let subject = self.subject(slot);
         match self.input.in_flight.get(&subject) {
             Some(Action::StopContainer { .. } | Action::RemoveContainer { .. }) if slot.current.is_none() => {
                 return ServiceState::Stopping;
@@ -187,6 +200,9 @@ impl Turn<'_, '_> {
                 if *at > self.input.now {
                     return self.hold(*at, *attempts, cause.to_string(), decision);
                 }
+                if let Some(state) = self.rests(slot, cause, decision) {
+                    return state;
+                }
                 match self.adrift(current) {
                     Some(true) => {
                         self.remove(slot, current, Cause::Adrift, decision);
@@ -195,20 +211,27 @@ impl Turn<'_, '_> {
                     None => return self.lacking_places(),
                     Some(false) => {}
                 }
-                if let Some(state) = self.unready(decision) {
+                if let Some(state) = self.unready_again(cause, decision) {
                     return state;
                 }
-                decision.step(self.start(slot, current), cause.clone());
+                let turn = (self.filled, slot);
+                if !strategy::begins(self.input, self.project, self.slots, turn, cause, decision) {
+                    decision.step(self.start(slot, current), cause.clone());
+                }
                 ServiceState::Starting { since: None }
             }
             // Detached by hand, or started by hand before its making had come to its end.
-            Phase::Running { since, .. } => {
+            Phase::Running { since, health } => {
                 if let Some(service) = self.started_before(*since) {
                     self.stop(slot, current, Cause::StartedBefore { service }, decision);
                     return ServiceState::Starting { since: None };
                 }
+                let steps = decision.steps.len();
                 if !self.attach(slot, current, decision) {
                     self.mend(slot, current, decision);
+                }
+                if *health == Health::Unhealthy && decision.steps.len() == steps {
+                    self.recover(slot, current, *since, decision);
                 }
                 self.settled_state(slot, decision)
             }
@@ -241,8 +264,14 @@ impl Turn<'_, '_> {
                 decision.wait(Some(&self.service.name), WaitingOn::Health);
                 ServiceState::Starting { since: Some(*since) }
             }
-            Phase::Running { since, health } => ServiceState::Running { since: *since, health: *health },
+            Phase::Running { since, health } => {
+                if *health != Health::Unhealthy {
+                    breaker::close_if_steady(self.input, self.service, &self.subject(slot), *since, decision);
+                }
+                ServiceState::Running { since: *since, health: *health }
+            }
             Phase::Restarting => {
+                breaker::note_engine_restarts(self.input, self.service, &self.subject(slot), decision);
                 decision.wait(Some(&self.service.name), WaitingOn::EngineRestart);
                 let attempts = slot.current.map_or(0, |c| c.restart_count);
                 ServiceState::Failed { error: "it ended, and the Engine restarts it".to_owned(), attempts }
@@ -301,6 +330,19 @@ impl Turn<'_, '_> {
 
     /// What keeps the service from starting.
     fn unready(&self, decision: &mut Decision) -> Option<ServiceState> {
+        self.lacks(|_| true, decision)
+    }
+
+    /// The same for one that ran already: a service that says so keeps its dependents from nothing.
+    fn unready_again(&self, cause: &Cause, decision: &mut Decision) -> Option<ServiceState> {
+        let counts = |dependency: &ServiceName| {
+            let of = self.project.services.get(dependency).map(|s| s.extension.recovery.cascade);
+            cause.attempt().is_none() || of != Some(Cascade::Ignore)
+        };
+        self.lacks(counts, decision)
+    }
+
+    fn lacks(&self, counts: impl Fn(&ServiceName) -> bool, decision: &mut Decision) -> Option<ServiceState> {
         if let Some(state) = self.alone() {
             return Some(state);
         }
@@ -312,7 +354,8 @@ impl Turn<'_, '_> {
             }
             return Some(ServiceState::Waiting { on: first.on.to_string() });
         }
-        let unmet = readiness::unmet(self.input, self.slots, self.project, self.service);
+        let mut unmet = readiness::unmet(self.input, self.slots, self.project, self.service);
+        unmet.retain(|w| !matches!(&w.on, WaitingOn::Dependency { dependency, .. } if !counts(dependency)));
         let state = unmet.first().map(|w| ServiceState::Waiting { on: w.on.to_string() });
         decision.waiting.extend(unmet);
         state

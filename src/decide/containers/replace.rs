@@ -86,6 +86,9 @@ impl Turn<'_, '_> {
                 if at > self.input.now {
                     return self.hold(at, attempt - 1, cause.to_string(), decision);
                 }
+                if let Some(state) = self.rests(slot, &cause, decision) {
+                    return state;
+                }
             }
             decision.step(create(name, None), cause);
             return ServiceState::Starting { since: None };

@@ -55,6 +55,10 @@ const PROJECT_NAME: Pattern = Pattern {
 
 static PRUNE: Layout = Layout { extensible: false, ..layout("prune", &[said("orphans", FLAG), said("volumes", FLAG)]) };
 
+const fn closed(name: &'static str, fields: &'static [Field]) -> Layout {
+    Layout { extensible: false, ..layout(name, fields) }
+}
+
 const fn later(name: &'static str, fields: &'static [Field]) -> Layout {
     Layout { open: true, ..layout(name, fields) }
 }
@@ -78,28 +82,34 @@ static HTTP: Layout = later("http probe", &[said("port", INT_OR_TEXT), said("pat
 static TCP: Layout = later("tcp probe", &[said("port", INT_OR_TEXT)]);
 static GRPC: Layout = later("grpc probe", &[said("port", INT_OR_TEXT), said("service", TEXT)]);
 
-static RECOVERY: Layout = later(
+const STRATEGY: Shape = Shape::Word(&["restart", "restart_with_reset", "degraded_mode", "project_restart", "none"]);
+
+static RECOVERY: Layout = closed(
     "recovery",
     &[
-        said("strategy", TEXT),
+        said("strategy", STRATEGY),
+        said("unhealthy", STRATEGY),
+        said("crashed", STRATEGY),
+        said("out_of_memory", STRATEGY),
+        said("over_limit", STRATEGY),
         said("max_attempts", INT_OR_TEXT),
         said("window", TEXT),
         said("backoff", Shape::Object(&BACKOFF)),
         said("breaker", Shape::Object(&BREAKER)),
         said("reset", Shape::Object(&RESET)),
         said("degraded", Shape::Object(&DEGRADED)),
-        said("cascade", TEXT),
+        said("cascade", Shape::Word(&["hold", "stop", "ignore"])),
     ],
 );
 
-static BACKOFF: Layout = later(
+static BACKOFF: Layout = closed(
     "backoff",
     &[said("initial", TEXT), said("factor", NUMBER_OR_TEXT), said("max", TEXT), said("jitter", NUMBER_OR_TEXT)],
 );
 
-static BREAKER: Layout = later("breaker", &[said("cool_down", TEXT)]);
-static RESET: Layout = later("reset", &[said("volumes", LIST)]);
-static DEGRADED: Layout = later("degraded", &[said("stop", LIST)]);
+static BREAKER: Layout = closed("breaker", &[said("cool_down", TEXT)]);
+static RESET: Layout = closed("reset", &[said("volumes", LIST)]);
+static DEGRADED: Layout = closed("degraded", &[said("stop", LIST)]);
 
 static THROTTLE: Layout = later(
     "throttle",

@@ -187,10 +187,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
                 "health",
                 "A probe that evenkeel makes itself, with `http`, `tcp`, `grpc` or `exec`. Not acted on by this version: it gives a warning.",
             ),
-            (
-                "recovery",
-                "What is done when the service fails, and how often. Not acted on by this version: it gives a warning.",
-            ),
+            ("recovery", "What is done when the service fails, and how often."),
             (
                 "throttle",
                 "What the service gives up when the host is under pressure. Not acted on by this version: it gives a warning.",
@@ -216,6 +213,13 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ("strategy", "`restart`, `restart_with_reset`, `degraded_mode`, `project_restart` or `none`."),
             ("max_attempts", "So many within the window; then there is a pause."),
             ("window", "The time that attempts are counted in, for example `10m`."),
+            ("unhealthy", "What is done when its check or a probe fails, in place of `strategy`."),
+            ("crashed", "What is done when it ends by itself, in place of `strategy`."),
+            ("out_of_memory", "What is done when the kernel ends it for want of memory, in place of `strategy`."),
+            (
+                "over_limit",
+                "What is done when it uses more memory than `throttle.memory` lets it, in place of `strategy`.",
+            ),
             ("cascade", "What happens to dependents meanwhile: `hold`, `stop` or `ignore`."),
             ("reset", "What `restart_with_reset` empties: only what is named here."),
             ("degraded", "What `degraded_mode` gives up."),

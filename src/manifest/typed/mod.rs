@@ -73,6 +73,11 @@ pub(super) fn project(frame: Frame<'_>, report: &mut Report) -> Project {
         service.depends_on.retain(|dependency, _| services.contains_key(dependency.as_str()));
         project.services.insert(service_name, service);
     }
+    for (key, entry) in services {
+        if let Some(service) = project.services.get(key.as_str()) {
+            extension::check_recovery(&entry.node, service, &project, report);
+        }
+    }
     socket::expand(&mut project);
     project
 }

@@ -4,6 +4,7 @@ mod deploy;
 mod extras;
 mod mount;
 mod network;
+mod recovery;
 mod resources;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ pub use deploy::{Deploy, FailureAction, Order, Placement, Quota, SwarmRestart, U
 pub use extras::{Build, CredentialSpec, Develop, Hook, ModelUse, Provider, WatchRule};
 pub use mount::{FileReference, Mount, MountSource, Recursive, VolumeOptions, VolumesFrom, VolumesSource};
 pub use network::{Attachment, ExternalLink, Link, NamespaceMode, Port};
+pub use recovery::{Backoff, Cascade, FailureKind, Recovery, Strategy};
 pub use resources::{Blkio, Bytes, Device, DeviceRate, DeviceRequest, Resources, Ulimit};
 
 use super::project::DriftMode;
@@ -293,7 +295,7 @@ pub struct Logging {
 }
 
 /// `x-evenkeel` of a service.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceExtension {
     /// `type`: a label on metrics; `job` makes an exit with 0 a completion.
     pub kind: Option<String>,
@@ -313,6 +315,9 @@ pub struct ServiceExtension {
     /// What follows when the content of a file that is mounted by itself changes; `None`: nothing.
     #[serde(default)]
     pub reload: Option<Reload>,
+    /// `recovery`.
+    #[serde(default)]
+    pub recovery: Recovery,
 }
 
 /// `reload`: how a process takes notice of files that changed.

@@ -29,7 +29,7 @@ services:
 volumes: {data: }
 ",
 );
-pub const OTHER: (&str, &str) = ("other.yaml", "services: {db: {image: 'db:1'}, cache: {image: 'c:1', restart: 'no'}}");
+pub const OTHER: (&str, &str) = ("other.yaml", "services: {db: {image: 'db:1', x-evenkeel: {recovery: {strategy: none}}}, cache: {image: 'c:1', restart: 'no'}}");
 pub const BROKEN: (&str, &str) = ("broken.yaml", "services: {a: {image: x, imag: y}}");
 
 pub struct House {

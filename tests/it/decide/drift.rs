@@ -67,7 +67,7 @@ fn what_it_cannot_takes_another_container() {
 fn a_file_whose_content_changed_is_told_of_by_a_signal_unless_the_container_has_to_be_started_anew() {
     let yaml = ONE.replace("environment", "x-evenkeel: {reload: SIGHUP}, environment");
     let content = differs("volumes./etc/a.conf.content", Some("sha256 2"), Some("sha256 1"), Repair::Signal);
-    let (mut scene, id) = with(&yaml, &[content.clone()]);
+    let (mut scene, id) = with(&yaml, std::slice::from_ref(&content));
     let mut text = scene.settle();
     let replaced = differs("volumes./etc/b.conf.inode", Some("2"), Some("1"), Repair::Restart);
     told(&mut scene, &id, &[content, replaced]);

@@ -101,6 +101,7 @@ impl Life {
             recovery: &self.recovery,
             instance: &self.instance,
             take_over: false,
+            room: Default::default(),
             seed: 7,
             now: self.world.now,
         })
@@ -131,6 +132,7 @@ impl Life {
             return Err(format!("the forecast does not end: {stages} stages"));
         }
         self.ledger.completions.extend(decision.completions.clone());
+        memory::decided(&mut self.ledger, &decision, self.world.now);
         // No revision is ever healthy here, or a failure would put another one in force.
         if let Some(standing @ (Standing::Converged(..) | Standing::Lapsed)) = &decision.standing {
             memory::stands(&mut self.ledger, &self.project.revision, standing);

@@ -10,6 +10,7 @@ mod life;
 mod networks;
 mod projects;
 mod properties;
+mod recovery;
 mod removal;
 mod replacement;
 mod replicas;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use evenkeel::decide::{
-    Action, Decision, Input, RecoveryPolicy, Standing, Step, Target, decide, in_force, lint, memory,
+    Action, Decision, Input, RecoveryPolicy, Room, Standing, Step, Target, decide, in_force, lint, memory,
 };
 use evenkeel::model::ledger::{Down, Failure, Healthy, ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, ContainerState, Health};
@@ -37,6 +37,7 @@ pub struct Scene {
     pub guard_tripped: bool,
     pub take_over: bool,
     pub recovery: RecoveryPolicy,
+    pub room: Room,
     /// What the containers of a service do once they are started; others run on, with a passing check if they have one.
     pub runs: BTreeMap<String, Run>,
     hashes: Vec<String>,
@@ -61,6 +62,7 @@ impl Scene {
             guard_tripped: false,
             take_over: false,
             recovery: RecoveryPolicy { jitter: 0.0, ..RecoveryPolicy::default() },
+            room: Room::default(),
             runs: BTreeMap::new(),
             hashes: Vec::new(),
             instance: InstanceId::trusted("us"),
@@ -143,6 +145,7 @@ impl Scene {
             recovery: &self.recovery,
             instance: &self.instance,
             take_over: self.take_over,
+            room: self.room,
             seed: 7,
             now: self.world.now,
         })
@@ -196,6 +199,7 @@ impl Scene {
     /// What is remembered of a decision, before its steps are taken; what control does with a revision that failed.
     fn note(&mut self, decision: &Decision) {
         self.ledger.completions.extend(decision.completions.clone());
+        memory::decided(&mut self.ledger, decision, self.world.now);
         let Some(standing) = &decision.standing else { return };
         memory::stands(&mut self.ledger, &self.project.revision, standing);
         match standing {
@@ -252,6 +256,9 @@ impl Scene {
             self.note(&decision);
             if let Some(Standing::Failed { failure }) = &decision.standing {
                 writeln!(text, "{round}. FAILED: {}: {}", failure.service, failure.reason).unwrap();
+                continue;
+            }
+            if decision.steps.is_empty() && !decision.regimes.is_empty() {
                 continue;
             }
             if decision.steps.is_empty() {

@@ -1,10 +1,15 @@
 //! `x-evenkeel`: what Compose has no word for.
 
+mod read;
+mod recovery;
+
+pub(super) use recovery::check as check_recovery;
+
 use super::bind::EXTENSIONS;
+use super::cast;
 use super::diagnostic::{Report, suggestion};
 use super::document::{Node, Value};
 use super::typed::failure_action;
-use super::{cast, units};
 use crate::model::ProjectName;
 use crate::model::project::{DriftMode, ProjectExtension};
 use crate::model::service::{Reload, Rollout, ServiceExtension, Supervise};
@@ -12,7 +17,7 @@ use crate::model::service::{Reload, Rollout, ServiceExtension, Supervise};
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
 const PRUNE: [&str; 2] = ["orphans", "volumes"];
-const SERVICE: [&str; 7] = ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload"];
+const SERVICE: [&str; 8] = ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload", "recovery"];
 /// Signals that programs take as news.
 const RELOADS: [&str; 4] = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
 const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
@@ -20,7 +25,7 @@ const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
 const PROJECT_LATER: [&str; 0] = [];
 const PRUNE_LATER: [&str; 0] = [];
-const SERVICE_LATER: [&str; 3] = ["health", "recovery", "throttle"];
+const SERVICE_LATER: [&str; 2] = ["health", "throttle"];
 
 /// Reads the top-level `x-evenkeel`.
 pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
@@ -75,6 +80,7 @@ pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
             "supervise" => extension.supervise = supervise(value, report),
             "rollout" => extension.rollout = rollout(value, report),
             "reload" => extension.reload = reload(value, report),
+            "recovery" => extension.recovery = recovery::recovery(value, report),
             _ => extension.suspend = truth(value, "x-evenkeel.suspend", report),
         }
     }
@@ -125,10 +131,7 @@ fn rollout(node: &Node, report: &mut Report) -> Rollout {
                 report.error(value.span, "wrong-value", message);
             }
         } else {
-            rollout.monitor = value.scalar().as_deref().and_then(units::duration);
-            if rollout.monitor.is_none() {
-                report.error(value.span, "wrong-value", "x-evenkeel.rollout.monitor must be a duration, such as `10s`");
-            }
+            rollout.monitor = read::span(value, "rollout.monitor", report);
         }
     }
     rollout
@@ -198,5 +201,18 @@ mod tests {
         let rollout = SERVICE_EXTENSION.field("rollout").map(|f| f.shape);
         let Some(Shape::Object(rollout)) = rollout else { panic!("rollout is no mapping") };
         check(rollout, &ROLLOUT, &[]);
+        let recovery = SERVICE_EXTENSION.field("recovery").map(|f| f.shape);
+        let Some(Shape::Object(recovery)) = recovery else { panic!("recovery is no mapping") };
+        check(recovery, &recovery::RECOVERY, &[]);
+        let parts: [(&str, &[&str]); 4] = [
+            ("backoff", &recovery::BACKOFF),
+            ("breaker", &recovery::BREAKER),
+            ("reset", &recovery::RESET),
+            ("degraded", &recovery::DEGRADED),
+        ];
+        for (key, known) in parts {
+            let Some(Shape::Object(part)) = recovery.field(key).map(|f| f.shape) else { panic!("{key} is no mapping") };
+            check(part, known, &[]);
+        }
     }
 }
