@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use evenkeel::control::Options;
+use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::watch::WatchOptions;
 use evenkeel::decide::{Input, RecoveryPolicy, Target, decide};
 use evenkeel::engine::sim::{Model, SimEngine};
@@ -270,6 +271,7 @@ async fn voyage(folder: &Path, projects: usize, changes: usize) -> Result<Vec<(S
         resync: Duration::from_secs(60),
         take_over: false,
         recovery: RecoveryPolicy::default(),
+        health: HealthOptions::default(),
         address: "simulated".to_owned(),
     };
     let watch = WatchOptions { root: root.clone(), environment: Variables::new(), rescan: Duration::from_secs(30) };

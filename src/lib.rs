@@ -37,6 +37,7 @@ pub mod engine;
 pub mod export;
 pub mod manifest;
 pub mod model;
+pub mod probe;
 pub mod rehearsal;
 pub mod schemas;
 pub mod settings;

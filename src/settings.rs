@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::control::probing::HealthOptions;
 use crate::decide::RecoveryPolicy;
 use crate::manifest::duration;
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub api: Api,
     /// Making it so.
     pub reconcile: Reconcile,
+    /// Probes.
+    pub health: Health,
     /// Restarts and retries.
     pub recovery: Recovery,
     /// Prometheus.
@@ -131,6 +134,29 @@ pub struct Reconcile {
 impl Default for Reconcile {
     fn default() -> Self {
         Self { parallel: 8, start_delay: Span::seconds(0), resync: Span::seconds(60), take_over: false }
+    }
+}
+
+/// `health`: how probes are made where manifests do not say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Between two probes of a container.
+    pub interval: Span,
+    /// For one of them.
+    pub timeout: Span,
+    /// Failures in a row before it is unhealthy.
+    #[schemars(range(min = 1))]
+    pub retries: u32,
+    /// Probes at the same time.
+    #[schemars(range(min = 1))]
+    pub batch_size: usize,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let HealthOptions { interval, timeout, retries, batch_size } = HealthOptions::default();
+        Self { interval: Span(interval), timeout: Span(timeout), retries, batch_size }
     }
 }
 
@@ -339,6 +365,13 @@ impl Settings {
             (_, Some(home)) => Path::new(home).join(".local/state/evenkeel"),
             _ => "/tmp/evenkeel".into(),
         }
+    }
+
+    /// How probes are made.
+    pub fn health_options(&self) -> HealthOptions {
+        let Health { interval, timeout, retries, batch_size } = &self.health;
+        let (retries, batch_size) = ((*retries).max(1), (*batch_size).max(1));
+        HealthOptions { interval: interval.0, timeout: timeout.0, retries, batch_size }
     }
 
     /// The pace of restarts and retries.

@@ -132,6 +132,8 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             networks,
             pid: None,
             volumes: BTreeMap::new(),
+            reach: Default::default(),
+            probed: None,
             error: None,
             fields: None,
             differences: None,

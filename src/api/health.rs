@@ -1,5 +1,7 @@
 //! The controller's own health.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use crate::control::publish::Snapshot;
 use crate::model::Timestamp;
+use crate::model::health::HealthClass;
 use crate::model::state::ProjectState;
 
 /// What is wrong at present.
@@ -45,6 +48,39 @@ pub(super) async fn health(State(state): State<ApiState>) -> (StatusCode, Json<V
         "active_issues": issues,
     });
     (code, Json(body))
+}
+
+/// How well everything is that evenkeel keeps, in one word and service by service.
+pub(super) async fn aggregate(State(state): State<ApiState>) -> Json<Value> {
+    let snapshot = state.control.snapshot();
+    let services = || snapshot.projects.values().flat_map(|p| p.services.values());
+    let count = |class: HealthClass| services().filter(|s| s.class == class).count();
+    let failing: Vec<&str> =
+        services().filter(|s| s.critical && s.class == HealthClass::Unhealthy).map(|s| s.id.as_str()).collect();
+    let troubled = services().filter(|s| matches!(s.class, HealthClass::Degraded | HealthClass::Unhealthy));
+    let mut reasons: Vec<String> =
+        troubled.map(|s| format!("{} is {}: {}", s.id, s.class.as_str(), s.reasons.join(", "))).collect();
+    reasons.extend(issues(&snapshot));
+    let status = match (failing.is_empty(), reasons.is_empty()) {
+        (false, _) => "Critical",
+        (true, false) => "Degraded",
+        (true, true) => "Healthy",
+    };
+    let mapped: BTreeMap<&str, Value> = services()
+        .map(|s| (s.id.as_str(), json!({"status": s.class, "critical": s.critical, "reasons": s.reasons})))
+        .collect();
+    Json(json!({
+        "overallStatus": status,
+        "reasons": reasons,
+        "criticalServices": failing,
+        "totalServices": mapped.len(),
+        "healthyServices": count(HealthClass::Healthy),
+        "degradedServices": count(HealthClass::Degraded),
+        "unhealthyServices": count(HealthClass::Unhealthy),
+        "unknownServices": count(HealthClass::Unknown),
+        "services": mapped,
+        "timestamp": Timestamp::now(),
+    }))
 }
 
 /// The process answers.

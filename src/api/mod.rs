@@ -35,6 +35,7 @@ pub struct ApiState {
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", get(health::health))
+        .route("/health/aggregate", get(health::aggregate))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/api/projects", get(projects::list))
@@ -42,6 +43,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/projects/{project}/plan", get(projects::plan))
         .route("/api/services", get(services::list))
         .route("/api/services/{id}", get(services::one))
+        .route("/api/services/{id}/health", get(services::health))
         .route("/api/drift", get(drift::list))
         .route("/api/events", get(events::list))
         .route("/metrics", get(metrics))

@@ -52,12 +52,42 @@ pub(super) async fn one(
 ) -> Result<Json<Value>, ApiError> {
     let Path(id) = id?;
     let snapshot = state.control.snapshot();
-    if let Some((project, service)) = all(&snapshot).find(|(_, s)| s.id == id) {
-        return Ok(Json(document(project, service)));
+    let (project, service) = find(&snapshot, &id)?;
+    Ok(Json(document(project, service)))
+}
+
+/// How well a service is, with what its probes found just now.
+pub(super) async fn health(
+    State(state): State<ApiState>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path(id) = id?;
+    let snapshot = state.control.snapshot();
+    let (_, service) = find(&snapshot, &id)?;
+    let containers = service.containers.iter().map(|container| {
+        let probed = state.control.probed().of(&container.id);
+        json!({"name": container.name, "state": container.state, "health": container.health, "probed": probed})
+    });
+    Ok(Json(json!({
+        "id": service.id,
+        "class": service.class,
+        "reasons": service.reasons,
+        "critical": service.critical,
+        "breaker": service.breaker,
+        "restarts": service.restarts,
+        "probe": service.probe,
+        "containers": containers.collect::<Vec<_>>(),
+    })))
+}
+
+/// A service by its id, or by its bare name where only one has that.
+fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Result<(&'s str, &'s ServiceView), ApiError> {
+    if let Some(found) = all(snapshot).find(|(_, s)| s.id == id) {
+        return Ok(found);
     }
-    let named: Vec<_> = all(&snapshot).filter(|(_, s)| s.id.split_once('.').is_some_and(|(_, n)| n == id)).collect();
+    let named: Vec<_> = all(snapshot).filter(|(_, s)| s.id.split_once('.').is_some_and(|(_, n)| n == id)).collect();
     match named.as_slice() {
-        [(project, service)] => Ok(Json(document(project, service))),
+        [found] => Ok(*found),
         [] => Err(ApiError::not_found(format!("there is no service `{id}`"))),
         several => {
             let ids: Vec<_> = several.iter().map(|(_, s)| s.id.as_str()).collect();

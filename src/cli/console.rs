@@ -46,6 +46,7 @@ fn deed(action: &Action) -> String {
         }
         Action::UpdateContainer { service, number, .. } => format!("updated {service}/{number} in place"),
         Action::UnpauseContainer { service, number, .. } => format!("unpaused {service}/{number}"),
+        Action::RunHooks { service, number, .. } => format!("ran the hooks of {service}/{number}"),
         Action::SignalContainer { service, number, signal, .. } => format!("sent {signal} to {service}/{number}"),
         Action::CreateNetwork { name, .. } => format!("created network {name}"),
         Action::RemoveNetwork { name, .. } => format!("removed network {name}"),

@@ -120,6 +120,7 @@ impl Context {
             resync: self.settings.reconcile.resync.0,
             take_over: self.take_over,
             recovery: self.recovery(),
+            health: self.settings.health_options(),
             address,
         };
         let (readings, asked) = mpsc::unbounded_channel();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::decide::Action;
 use crate::engine::{
@@ -12,6 +13,9 @@ use crate::model::fields::Fields;
 use crate::model::project::FileObject;
 use crate::model::service::{Attachment, FileReference};
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, Project, Service, ServiceName, hash, labels};
+
+/// A hook that takes longer has failed.
+const HOOK_LIMIT: Duration = Duration::from_secs(300);
 
 /// Containers by service: names and ids.
 pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
@@ -105,7 +109,22 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
             }
             engine.start(container).await?;
         }
-        Action::StopContainer { container, grace, .. } => engine.stop(container, *grace).await?,
+        Action::StopContainer { container, grace, service, .. } => {
+            let declared = order.target.as_deref().and_then(|project| project.services.get(service));
+            for hook in declared.iter().flat_map(|service| &service.pre_stop) {
+                if let Err(error) = engine.run_hook(container, hook, HOOK_LIMIT).await {
+                    // What is to end ends all the same.
+                    tracing::warn!(%service, %error, "a pre_stop hook failed");
+                }
+            }
+            engine.stop(container, *grace).await?;
+        }
+        Action::RunHooks { container, service, .. } => {
+            let project = order.target.as_deref().ok_or_else(vanished)?;
+            for hook in &project.services.get(service).ok_or_else(vanished)?.post_start {
+                engine.run_hook(container, hook, HOOK_LIMIT).await?;
+            }
+        }
         Action::RemoveContainer { container, .. } => engine.remove(container).await?,
         Action::RenameContainer { container, name, .. } => engine.rename(container, name).await?,
         Action::UnpauseContainer { container, .. } => engine.unpause(container).await?,

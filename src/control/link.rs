@@ -261,6 +261,7 @@ impl Controller {
         self.engine_status.error = Some(reason.to_owned());
         self.inspecting.clear();
         self.checks.stop();
+        self.stop_probes();
         self.inspect_later.clear();
         self.look_up_later.clear();
         self.retry_at = None;

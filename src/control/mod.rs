@@ -28,6 +28,7 @@ mod operations;
 mod places;
 pub mod planted;
 mod ports;
+pub mod probing;
 mod projects;
 pub mod publish;
 mod rollout;
@@ -65,6 +66,8 @@ use crate::model::event::{Event, EventType, Severity};
 use crate::model::ledger::HostLedger;
 use crate::model::observed::{Capabilities, Container, Image};
 use crate::model::{ContainerId, InstanceId, ProjectName, Timestamp, time};
+use crate::probe::track::News;
+use crate::probe::{NetworkProber, Prober};
 
 /// Events that are kept for those who ask.
 const EVENTS_KEPT: usize = 500;
@@ -90,6 +93,8 @@ pub struct Options {
     pub take_over: bool,
     /// The pace of restarts and retries.
     pub recovery: RecoveryPolicy,
+    /// How probes are made where manifests do not say.
+    pub health: probing::HealthOptions,
     /// Where the Engine is, in words.
     pub address: String,
 }
@@ -118,6 +123,7 @@ enum Answer {
     Inspected { id: ContainerId, point: u64, result: Result<Option<Box<Container>>, EngineError> },
     Image { reference: String, result: Result<Option<Image>, EngineError> },
     Passed { id: ContainerId },
+    Probed { id: ContainerId, news: News },
 }
 
 /// A way to talk to the loop.
@@ -125,12 +131,18 @@ enum Answer {
 pub struct Handle {
     sender: mpsc::UnboundedSender<Message>,
     snapshots: latest::Receiver<Arc<Snapshot>>,
+    board: probing::Board,
 }
 
 impl Handle {
     /// How everything is now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// What probes found.
+    pub fn probed(&self) -> &probing::Board {
+        &self.board
     }
 
     /// Snapshots as they change.
@@ -177,6 +189,7 @@ pub struct Controller {
     cache: Cache,
     comparisons: compare::Comparisons,
     checks: checks::Checks,
+    probing: probing::Probing,
     host: HostLedger,
     projects: Projects,
     /// Projects to decide again.
@@ -247,6 +260,8 @@ impl Controller {
         let remembered = store.projects()?;
         let (sender, inbox) = mpsc::unbounded_channel();
         let (published, snapshots) = latest::channel(Arc::default());
+        let probing = probing::Probing::new(&options.health, Arc::new(NetworkProber::default()));
+        let board = probing.board.clone();
         let now = Instant::now();
         let projects: Projects =
             remembered.into_iter().map(|(name, r)| (name.clone(), Tracked::remembered(name, r))).collect();
@@ -272,6 +287,7 @@ impl Controller {
             cache: Cache::default(),
             comparisons: compare::Comparisons::default(),
             checks: checks::Checks::default(),
+            probing,
             host,
             event_task: None,
             reconnect: link::Reconnect::default(),
@@ -301,7 +317,14 @@ impl Controller {
             stopping: None,
             unpublished: true,
         };
-        Ok((controller, Handle { sender, snapshots }))
+        Ok((controller, Handle { sender, snapshots, board }))
+    }
+
+    /// With another one to make probes: without a network, as in a rehearsal.
+    #[must_use]
+    pub fn probed_by(mut self, prober: Arc<dyn Prober>) -> Self {
+        self.probing.prober = prober;
+        self
     }
 
     /// Runs until it is told to end.
@@ -348,6 +371,7 @@ impl Controller {
                 Answer::Inspected { id, point, result } => self.on_inspected(&id, point, result),
                 Answer::Image { reference, result } => self.on_image(reference, result),
                 Answer::Passed { id } => self.dirty.extend(self.cache.passed(&id)),
+                Answer::Probed { id, news } => self.on_probed(&id, news),
             },
             Message::Step(outcome) => self.on_outcome(*outcome),
             Message::Operation(operation, reply) => {

@@ -434,6 +434,8 @@ mod tests {
             networks: BTreeSet::new(),
             pid: None,
             volumes: BTreeMap::new(),
+            reach: Default::default(),
+            probed: None,
             error: None,
             fields: None,
             differences: None,

@@ -10,6 +10,7 @@ use super::compare::Comparisons;
 use super::ledger::{LedgerError, Remembered, Store};
 use super::manifests::by_name;
 use super::observe::Cache;
+use super::probing::Board;
 use super::publish::{EngineStatus, ProjectView};
 use super::steps::seed;
 use super::tracked::Tracked;
@@ -174,7 +175,12 @@ pub async fn survey(
             if round == 1 {
                 survey.plans.push(forecast(&input));
                 let containers: Vec<_> = cache.of_project(name).collect();
-                survey.projects.push(view::view(project, &containers, reading.commit.clone()));
+                survey.projects.push(view::view(
+                    project,
+                    &containers,
+                    reading.commit.clone(),
+                    (&Board::default(), options.recovery, clock.now()),
+                ));
             }
         }
     }

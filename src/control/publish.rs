@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::decide::{Decision, Drift, Input, Step, Waiting};
+use crate::decide::{BreakerState, Decision, Drift, Input, Step, Waiting};
 use crate::manifest::Diagnostic;
 use crate::model::event::Event;
+use crate::model::health::{HealthClass, Probed};
 use crate::model::observed::Health;
 use crate::model::state::{ProjectState, ServiceState};
 use crate::model::{ProjectName, ServiceName, Timestamp};
@@ -173,6 +174,16 @@ pub struct ServiceView {
     pub restarts: u32,
     /// What it waits for.
     pub depends_on: Vec<ServiceName>,
+    /// How well it is.
+    pub class: HealthClass,
+    /// Why it is not healthy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// How the worst of its breakers stands.
+    pub breaker: BreakerState,
+    /// What its probe asks: `http`, `tcp`, `grpc` or `exec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<&'static str>,
     /// Its containers.
     pub containers: Vec<ContainerView>,
 }
@@ -188,8 +199,11 @@ pub struct ContainerView {
     pub number: u32,
     /// The Engine's word.
     pub state: &'static str,
-    /// What its check says.
+    /// What its check and its probe say.
     pub health: Health,
+    /// What its probe found, as of the last change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probed: Option<Probed>,
     /// The Engine's words when its last start failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -242,6 +256,15 @@ pub enum Notice<'a> {
         kind: Option<&'a str>,
         /// Its `x-evenkeel.critical`.
         critical: bool,
+    },
+    /// A probe was made.
+    Probed {
+        /// Whose.
+        project: &'a ProjectName,
+        /// Which.
+        service: &'a ServiceName,
+        /// How long the answer took; `None`: it failed.
+        latency: Option<Duration>,
     },
     /// The Engine told something.
     EngineEvent,

@@ -110,6 +110,10 @@ impl Controller {
             self.comparisons.update(&*self.engine, &mut self.cache, target, reading, Some(now), noted);
             tracked.unsaved |= *noted != before;
         }
+        if let Some(target) = &target {
+            self.update_probes(name, target);
+        }
+        let Some(tracked) = self.projects.get_mut(name) else { return };
         let observed = self.cache.observed(name, target.as_deref());
         let policy = &self.options.recovery;
         let input = Input {

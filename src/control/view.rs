@@ -9,11 +9,13 @@ use super::publish::{ContainerView, FailedView, ProjectView, ServiceView, Snapsh
 use super::steps::seed;
 use super::tracked::Tracked;
 use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
-use crate::decide::{Input, Room, Target, forecast};
-use crate::model::ledger::Subject;
-use crate::model::observed::Container;
+use crate::control::probing::Board;
+use crate::decide::{BreakerState, Input, RecoveryPolicy, Room, Target, forecast};
+use crate::model::health::{HealthClass, Probed};
+use crate::model::ledger::{Slot, Subject};
+use crate::model::observed::{Container, Health};
 use crate::model::state::ServiceState;
-use crate::model::{ProjectName, ServiceName};
+use crate::model::{ProjectName, ServiceName, Timestamp};
 
 impl Controller {
     /// Publishes if something changed.
@@ -28,7 +30,8 @@ impl Controller {
             let made = concerned.map(|tracked| {
                 let containers: Vec<&Container> = self.cache.of_project(&name).collect();
                 let commit = self.reading.as_ref().and_then(|r| r.commit.clone());
-                Arc::new(view(tracked, &containers, commit))
+                let policy = &self.options.recovery;
+                Arc::new(view(tracked, &containers, commit, (&self.probing.board, policy, self.clock.now())))
             });
             views.push((name, made));
         }
@@ -103,7 +106,12 @@ impl Controller {
 }
 
 /// A project for people and programs.
-pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<String>) -> ProjectView {
+pub(super) fn view(
+    tracked: &Tracked,
+    containers: &[&Container],
+    commit: Option<String>,
+    surroundings: (&Board, &RecoveryPolicy, Timestamp),
+) -> ProjectView {
     // What is asked for each service is sorted by service once.
     let mut parts: BTreeMap<&ServiceName, Part<'_>> = BTreeMap::new();
     for name in tracked.target.iter().flat_map(|p| p.services.keys()).chain(tracked.decision.services.keys()) {
@@ -119,10 +127,14 @@ pub(super) fn view(tracked: &Tracked, containers: &[&Container], commit: Option<
     }
     for (subject, slot) in &tracked.ledger.slots {
         if let Subject::Replica(name, _) = subject {
-            parts.entry(name).and_modify(|part| part.restarts += slot.restarts);
+            parts.entry(name).and_modify(|part| {
+                part.restarts += slot.restarts;
+                part.slots.push(slot);
+            });
         }
     }
-    let services = parts.into_iter().map(|(name, part)| (name.clone(), service(tracked, name, &part))).collect();
+    let services = parts.into_iter().map(|(name, part)| (name.clone(), service(tracked, name, &part, surroundings)));
+    let services = services.collect();
     let manifest = tracked.manifest.as_ref();
     ProjectView {
         name: tracked.name.clone(),
@@ -176,12 +188,26 @@ struct Part<'a> {
     containers: Vec<&'a Container>,
     job: bool,
     restarts: u32,
+    slots: Vec<&'a Slot>,
 }
 
-fn service(tracked: &Tracked, name: &ServiceName, part: &Part<'_>) -> ServiceView {
+fn service(
+    tracked: &Tracked,
+    name: &ServiceName,
+    part: &Part<'_>,
+    (board, policy, now): (&Board, &RecoveryPolicy, Timestamp),
+) -> ServiceView {
     let declared = tracked.target.as_ref().and_then(|p| p.services.get(name));
     let state = tracked.decision.services.get(name).cloned().unwrap_or(ServiceState::NotStarted);
+    let probed: Vec<_> = part.containers.iter().map(|c| board.of(c.id.as_str())).collect();
+    let (class, reasons) = class(&state, &probed);
+    let policy = declared.map_or(*policy, |service| policy.of(service));
+    let breaker = part.slots.iter().map(|slot| BreakerState::of(slot, &policy, now)).max().unwrap_or_default();
     ServiceView {
+        class,
+        reasons,
+        breaker,
+        probe: declared.and_then(|s| s.extension.probe.as_ref()).map(|probe| probe.kind.as_str()),
         id: format!("{}.{name}", tracked.name),
         summary: state.to_string(),
         state,
@@ -194,15 +220,37 @@ fn service(tracked: &Tracked, name: &ServiceName, part: &Part<'_>) -> ServiceVie
         containers: part
             .containers
             .iter()
-            .map(|c| ContainerView {
+            .zip(probed)
+            .map(|(c, probed)| ContainerView {
                 id: c.id.to_string(),
                 name: c.name.clone(),
                 number: c.number,
                 state: c.state.as_str(),
-                health: c.health,
+                health: c.health(),
+                probed,
                 error: c.error.clone(),
             })
             .collect(),
+    }
+}
+
+/// How well a service is, and why it is not healthy. One that runs without a check or a probe is taken at its word.
+fn class(state: &ServiceState, probed: &[Option<Probed>]) -> (HealthClass, Vec<String>) {
+    match state {
+        ServiceState::Completed => (HealthClass::Healthy, Vec::new()),
+        ServiceState::Failed { error, .. } => (HealthClass::Unhealthy, vec![error.clone()]),
+        ServiceState::Stopped { reason } => (HealthClass::Unhealthy, vec![reason.clone()]),
+        ServiceState::Running { health, .. } => {
+            let known = || probed.iter().flatten();
+            let found = known().map(|probed| probed.class).max().unwrap_or(HealthClass::Healthy);
+            let class = if *health == Health::Unhealthy { HealthClass::Unhealthy } else { found };
+            let mut reasons: Vec<String> = known().flat_map(|probed| probed.reasons.clone()).collect();
+            if reasons.is_empty() && class == HealthClass::Unhealthy {
+                reasons.push("its check fails".to_owned());
+            }
+            (class, reasons)
+        }
+        _ => (HealthClass::Unknown, Vec::new()),
     }
 }
 

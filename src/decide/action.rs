@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Cause;
 use crate::model::ledger::Subject;
-use crate::model::{ContainerId, NetworkId, Project, Service, ServiceName};
+use crate::model::{ContainerId, NetworkId, Project, Service, ServiceName, Timestamp};
 
 /// One thing to do, and why. Carrying it out is at most one mutating call; a start puts secrets and configs that no file
 /// of the host holds into the container before it.
@@ -179,6 +179,17 @@ pub enum Action {
         /// Such as `SIGHUP`.
         signal: String,
     },
+    /// Run the `post_start` hooks of a container that was started, one after the other.
+    RunHooks {
+        /// Of this service.
+        service: ServiceName,
+        /// The replica's number.
+        number: u32,
+        /// Which container.
+        container: ContainerId,
+        /// When the run began that they are for.
+        since: Timestamp,
+    },
 }
 
 impl Action {
@@ -197,7 +208,8 @@ impl Action {
             | Self::RemoveContainer { service, number, .. }
             | Self::RenameContainer { service, number, .. }
             | Self::UnpauseContainer { service, number, .. }
-            | Self::SignalContainer { service, number, .. } => Subject::Replica(service.clone(), *number),
+            | Self::SignalContainer { service, number, .. }
+            | Self::RunHooks { service, number, .. } => Subject::Replica(service.clone(), *number),
         }
     }
 
@@ -214,7 +226,8 @@ impl Action {
             | Self::RemoveContainer { service, .. }
             | Self::RenameContainer { service, .. }
             | Self::UnpauseContainer { service, .. }
-            | Self::SignalContainer { service, .. } => Some(service),
+            | Self::SignalContainer { service, .. }
+            | Self::RunHooks { service, .. } => Some(service),
             _ => None,
         }
     }
@@ -230,7 +243,8 @@ impl Action {
             | Self::RemoveContainer { container, .. }
             | Self::RenameContainer { container, .. }
             | Self::UnpauseContainer { container, .. }
-            | Self::SignalContainer { container, .. } => Some(container),
+            | Self::SignalContainer { container, .. }
+            | Self::RunHooks { container, .. } => Some(container),
             _ => None,
         }
     }
@@ -276,6 +290,7 @@ impl Action {
             Self::RenameContainer { .. } => "rename_container",
             Self::UnpauseContainer { .. } => "unpause_container",
             Self::SignalContainer { .. } => "signal_container",
+            Self::RunHooks { .. } => "run_hooks",
         }
     }
 }
@@ -309,6 +324,9 @@ impl fmt::Display for Action {
             }
             Self::RenameContainer { service, number, name, .. } => write!(f, "rename {service}/{number} to {name}"),
             Self::UnpauseContainer { service, number, .. } => write!(f, "unpause {service}/{number}"),
+            Self::RunHooks { service, number, container, .. } => {
+                write!(f, "run the hooks of {service}/{number} ({})", container.short())
+            }
             Self::SignalContainer { service, number, container, signal } => {
                 write!(f, "send {signal} to {service}/{number} ({})", container.short())
             }

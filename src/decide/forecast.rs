@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide, memory, sharing};
 use crate::model::fields::{self, Difference, Repair};
+use crate::model::health::HealthClass;
 use crate::model::ledger::ProjectLedger;
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, Project, ProjectName, ServiceName, Timestamp};
@@ -201,6 +202,9 @@ impl World<'_> {
             Action::UpdateContainer { container, changes, .. } => {
                 self.mended(container, |d| changes.contains_key(&d.path));
             }
+            Action::RunHooks { container, since, .. } => {
+                self.ledger.hooked.insert(container.clone(), *since);
+            }
             Action::SignalContainer { container, .. } => self.mended(container, |d| d.repair == Repair::Signal),
             Action::StartContainer { container, service, .. } => {
                 self.mended(container, |d| matches!(d.repair, Repair::Signal | Repair::Restart));
@@ -270,6 +274,8 @@ impl World<'_> {
             networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
             pid: None,
             volumes: BTreeMap::new(),
+            reach: Default::default(),
+            probed: None,
             error: None,
             fields: None,
             differences: None,
@@ -286,9 +292,11 @@ impl World<'_> {
             })
         });
         let check = self.project.and_then(|p| p.services.get(service)?.healthcheck.as_ref()).map(|h| !h.disabled());
+        let probe = self.project.is_some_and(|p| p.services.get(service).is_some_and(|s| s.extension.probe.is_some()));
         let now = self.now;
         let Some(c) = self.observed.containers.get_mut(container) else { return };
         c.killed = false;
+        c.probed = probe.then_some(HealthClass::Healthy);
         c.state = if job {
             ContainerState::Exited { code: 0, oom: false, started: now, finished: now }
         } else {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Action, Decision, Input, Target};
-use crate::model::{Project, ServiceName};
 use crate::model::observed::{ContainerState, Health};
 use crate::model::service::{Cascade, Condition, Order, PullPolicy};
+use crate::model::{Project, ServiceName};
 
 /// The invariants that a decision breaks, in words; none for a good one.
 pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
@@ -126,7 +126,7 @@ fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>
                         c.service.as_ref() == Some(name) && matches!(c.state, ContainerState::Exited { code: 0, .. })
                     })
             }
-            Condition::Healthy => alive.any(|c| c.is_running() && c.health == Health::Healthy),
+            Condition::Healthy => alive.any(|c| c.is_running() && c.health() == Health::Healthy),
             Condition::CompletedSuccessfully => {
                 input.ledger.completions.contains_key(name)
                     || alive.any(|c| matches!(c.state, ContainerState::Exited { code: 0, .. }))

@@ -84,7 +84,9 @@ fn regimes(ledger: &mut ProjectLedger, changes: &[Regime], now: Timestamp) {
             Regime::Restored { service } => {
                 ledger.degraded.remove(service);
             }
-            Regime::ProjectRestart { subject: Subject::Replica(service, _), containers, .. } => {
+            Regime::ProjectRestart { subject: subject @ Subject::Replica(service, _), failed, containers, .. } => {
+                let slot = ledger.slots.entry(subject.clone()).or_default();
+                slot.ended.extend(failed.clone());
                 let (service, containers) = (service.clone(), containers.clone());
                 ledger.project_restart = Some(ProjectRestart { service, containers });
             }
@@ -166,6 +168,7 @@ pub fn worked(
             ledger.prepared.remove(container);
             ledger.fits.remove(container);
             ledger.contents.remove(container);
+            ledger.hooked.remove(container);
             if let Some(slot) = ledger.slots.get_mut(&subject) {
                 slot.ended.remove(container);
                 slot.gave_up.remove(container);
@@ -178,6 +181,9 @@ pub fn worked(
             slot.ended.remove(container);
             slot.gave_up.remove(container);
             slot.config = Some(config);
+        }
+        Action::RunHooks { container, since, .. } => {
+            ledger.hooked.insert(container.clone(), *since);
         }
         Action::SignalContainer { container, .. } => {
             let known = ledger.contents.get_mut(container);

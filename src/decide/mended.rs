@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::slots::Slots;
+use super::slots::{Phase, Slots};
 use super::{Input, readiness};
 use crate::model::Project;
 use crate::model::ledger::Subject;
@@ -28,18 +28,25 @@ pub(super) fn subjects(
             let wanted = project.services.values().any(|s| s.image == *reference);
             !wanted || input.observed.images.get(reference).is_some_and(Option::is_some)
         }
-        Subject::Replica(service, number) => match slots
-            .find(service)
-            .zip(slots.of_service(service).iter().find(|s| s.number == *number))
-        {
-            // Until it is known which image is meant, what runs only seems to be as desired.
-            Some((filled, slot)) => filled.image.is_some() && slot.stale.is_empty() && readiness::came_up(&slot.phase),
-            None => !input
-                .observed
-                .containers
-                .values()
-                .any(|c| c.service.as_ref() == Some(service) && c.number == *number && !c.oneoff),
-        },
+        Subject::Replica(service, number) => {
+            match slots.find(service).zip(slots.of_service(service).iter().find(|s| s.number == *number)) {
+                // Until it is known which image is meant, what runs only seems to be as desired.
+                Some((filled, slot)) => {
+                    let pending = match (slot.current, &slot.phase) {
+                        (Some(current), Phase::Running { since, .. }) => {
+                            readiness::hooks_pending(input, filled.service, current, *since)
+                        }
+                        _ => false,
+                    };
+                    filled.image.is_some() && slot.stale.is_empty() && readiness::came_up(&slot.phase) && !pending
+                }
+                None => !input
+                    .observed
+                    .containers
+                    .values()
+                    .any(|c| c.service.as_ref() == Some(service) && c.number == *number && !c.oneoff),
+            }
+        }
     };
     let failures = input.ledger.failures.keys();
     failures.filter(|s| !input.in_flight.contains_key(s) && !busy.contains(s) && over(s)).cloned().collect()

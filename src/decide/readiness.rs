@@ -1,15 +1,16 @@
 //! Whether what a service depends on is ready.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::recovery::Verdict;
 use super::slots::{Phase, Slots};
 use super::{Input, Waiting, WaitingOn};
 use crate::model::ledger::Subject;
-use crate::model::observed::Health;
+use crate::model::observed::{Container, Health};
 use crate::model::service::Condition;
 use crate::model::state::ProjectState;
-use crate::model::{ContainerId, Project, Service, ServiceName};
+use crate::model::{ContainerId, Project, Service, ServiceName, Timestamp, time};
 
 /// The projects that must be converged before something of this one is started, and are not.
 pub(super) fn projects(input: &Input<'_>, project: &Project) -> Vec<Waiting> {
@@ -54,6 +55,11 @@ fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: 
             Some(error) => Some((error.clone(), true)),
             None => Some((text.to_owned(), false)),
         };
+        if let (Some(current), Phase::Running { since, .. }) = (slot.current, &slot.phase)
+            && slots.find(name).is_some_and(|filled| hooks_pending(input, filled.service, current, *since))
+        {
+            return progress("its hooks have not run yet");
+        }
         match (&slot.phase, condition) {
             (Phase::Completed, Condition::Started | Condition::CompletedSuccessfully)
             | (Phase::Running { .. }, Condition::Started)
@@ -77,6 +83,18 @@ fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: 
             (Phase::Ended(Verdict::Completed), _) => Some(("it has ended".to_owned(), false)),
         }
     })
+}
+
+/// Whether the `post_start` hooks of a run are still to be run. Of one that somebody else began they are not ours.
+pub(super) fn hooks_pending(input: &Input<'_>, service: &Service, container: &Container, since: Timestamp) -> bool {
+    if service.post_start.is_empty() {
+        return false;
+    }
+    let subject = Subject::Replica(service.name.clone(), container.number);
+    let ours = input.ledger.slots.get(&subject).is_some_and(|slot| slot.started.as_ref() == Some(&container.id));
+    // An event and an inspect tell of a start at slightly different times.
+    let run = |at: &Timestamp| time::between(*at, since).max(time::between(since, *at)) < Duration::from_secs(1);
+    ours && !input.ledger.hooked.get(&container.id).is_some_and(run)
 }
 
 /// Running containers whose first check has not passed yet, and for which a dependent waits, or the container they replace.

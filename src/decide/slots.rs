@@ -241,7 +241,7 @@ impl<'a> Filled<'a> {
         };
         match container.state {
             ContainerState::Created => Phase::Created,
-            ContainerState::Running { since } => Phase::Running { since, health: container.health },
+            ContainerState::Running { since } => Phase::Running { since, health: container.health() },
             ContainerState::Paused => Phase::Paused,
             ContainerState::Restarting => Phase::Restarting,
             ContainerState::Removing => Phase::Removing,

@@ -54,6 +54,8 @@ pub enum Regime {
         subject: Subject,
         /// Why.
         cause: Cause,
+        /// Its container: should it have ended, that is answered by this.
+        failed: Option<ContainerId>,
         /// Containers that are stopped first.
         containers: BTreeSet<ContainerId>,
     },
@@ -242,7 +244,12 @@ pub(super) fn begins(
             let running = slots.by_name().filter(|f| of_service(f)).flat_map(|f| &f.slots);
             let containers = running.filter_map(|s| s.current.filter(|c| c.is_running())).map(|c| c.id.clone());
             let containers = containers.collect();
-            decision.regimes.push(Regime::ProjectRestart { subject, cause: cause.clone(), containers });
+            decision.regimes.push(Regime::ProjectRestart {
+                subject,
+                cause: cause.clone(),
+                failed: slot.current.map(|c| c.id.clone()),
+                containers,
+            });
         }
         Strategy::Restart | Strategy::DegradedMode | Strategy::None => return false,
     }

@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Health, Image, Network, PublishedPort, Volume};
-use crate::model::service::{Attachment, Build};
+use crate::model::service::{Attachment, Build, Hook};
 use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
 /// Why a call to the engine failed.
@@ -147,6 +147,8 @@ pub trait EngineWrite: Send + Sync {
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;
     /// Makes a health check in a running container, by its `test`, once; says whether it passed within the time.
     async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<bool, EngineError>;
+    /// Runs a hook in a running container; an error is also one that it ends with, or that it takes longer than this.
+    async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError>;
 
     /// Starts a container.
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;

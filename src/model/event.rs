@@ -35,6 +35,8 @@ pub enum EventType {
     ServiceDown,
     /// The controller started a service again.
     ServiceRestarted,
+    /// A service answers more slowly than it may.
+    HighLatency,
     /// A revision was read.
     RevisionLoaded,
     /// A manifest does not load.

@@ -49,6 +49,8 @@ pub struct ProjectLedger {
     pub project_restart: Option<ProjectRestart>,
     /// Anonymous volumes for the next container of a replica, by the path in the container.
     pub kept: BTreeMap<Subject, BTreeMap<String, String>>,
+    /// Runs whose `post_start` hooks were run, by their beginning.
+    pub hooked: BTreeMap<ContainerId, Timestamp>,
     /// What the Engine made otherwise than it was asked, by service.
     pub unheld: BTreeMap<ServiceName, Unheld>,
     /// The revision that everything is as it says, since then: it is healthy once its monitor time has passed.

@@ -4,6 +4,7 @@
 pub mod event;
 pub mod fields;
 pub mod hash;
+pub mod health;
 pub mod labels;
 pub mod ledger;
 pub mod names;

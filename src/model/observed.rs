@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Difference, Fields};
+use super::health::{HealthClass, Reach};
 use super::project::IpamPool;
 use super::service::Port;
 use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
@@ -103,6 +104,12 @@ pub struct Container {
     /// The volumes that it mounts, by the path in the container.
     #[serde(default)]
     pub volumes: BTreeMap<String, String>,
+    /// Where its ports can be reached.
+    #[serde(default)]
+    pub reach: Reach,
+    /// What the service's probe found in this run; `None`: the manifest has none.
+    #[serde(skip)]
+    pub probed: Option<HealthClass>,
     /// The Engine's words when its last start failed.
     pub error: Option<String>,
     /// What it is made with; `None`: nobody can tell.
@@ -199,6 +206,14 @@ impl Health {
 }
 
 impl Container {
+    /// What its check and the service's probe say together.
+    pub fn health(&self) -> Health {
+        match self.probed {
+            Some(class) => class.over(self.health),
+            None => self.health,
+        }
+    }
+
     /// Whether a process of it lives.
     pub fn is_running(&self) -> bool {
         matches!(self.state, ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting)

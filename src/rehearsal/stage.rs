@@ -75,6 +75,7 @@ impl Stage {
         let control = self.options.control.clone();
         let (controller, handle) =
             Controller::new(control, Arc::new(client.clone()), store, clock, observer, readings)?;
+        let controller = controller.probed_by(Arc::new(client.clone()));
         let sink = handle.clone();
         let watch_options = self.options.watch.clone();
         let watcher = tokio::spawn(watch(watch_options, News::Told(told), asked, move |r| sink.reading(r)));

@@ -8,10 +8,11 @@ use prometheus::{
 };
 
 use crate::control::publish::{Notice, Observer, ServiceView, Snapshot};
+use crate::decide::BreakerState;
 use crate::model::Timestamp;
 use crate::model::event::EventType;
-use crate::model::observed::Health;
-use crate::model::state::{ProjectState, ServiceState};
+use crate::model::health::HealthClass;
+use crate::model::state::ProjectState;
 
 /// All metrics of one controller.
 pub struct Metrics {
@@ -25,6 +26,9 @@ pub struct Metrics {
     foreign_actions: IntCounterVec,
     repairs: IntCounterVec,
     rollouts: IntCounterVec,
+    health_checks: IntCounterVec,
+    response_time: HistogramVec,
+    breaker: GaugeVec,
     engine_events: IntCounter,
     resync: IntCounter,
     requests: IntCounterVec,
@@ -99,6 +103,14 @@ impl Metrics {
             foreign_actions: counters("foreign_actions_total", "What somebody else did to containers", &["project"])?,
             repairs: counters("drift_repairs_total", "Fields that are as the manifest says again", &["project"])?,
             rollouts: counters("rollouts_total", "Rollouts, by how they ended", &["project", "result"])?,
+            health_checks: counters("health_checks_total", "Probes, by how they ended", &["service_id", "result"])?,
+            response_time: histograms(
+                "service_response_time_seconds",
+                "How long probes took",
+                &["service_id"],
+                &short,
+            )?,
+            breaker: gauges("breaker_open", "0 closed, 0.5 half open, 1 open", &SERVICE_LABELS)?,
             engine_events: counter("engine_events_total", "Events that the Docker Engine sent")?,
             resync: counter("resync_total", "Full resyncs with the Docker Engine")?,
             requests: counters("http_requests_total", "Requests to the API", &["method", "route", "status"])?,
@@ -148,7 +160,15 @@ impl Metrics {
         self.engine_up.set(truth(snapshot.engine.up));
         let uptime = self.started.elapsed().as_secs_f64() - self.uptime.get();
         self.uptime.inc_by(uptime.max(0.0));
-        for gauges in [&self.converged, &self.valid, &self.waiting, &self.drift, &self.last_converged, &self.health] {
+        for gauges in [
+            &self.converged,
+            &self.valid,
+            &self.waiting,
+            &self.drift,
+            &self.last_converged,
+            &self.health,
+            &self.breaker,
+        ] {
             gauges.reset();
         }
         for (name, project) in &snapshot.projects {
@@ -177,6 +197,12 @@ impl Metrics {
                 let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
                 self.health.with_label_values(&labels).set(health_class(view, snapshot.engine.up));
                 self.restarts.with_label_values(&labels);
+                let open = match view.breaker {
+                    BreakerState::Closed => 0.0,
+                    BreakerState::HalfOpen => 0.5,
+                    BreakerState::Open => 1.0,
+                };
+                self.breaker.with_label_values(&labels).set(open);
             }
         }
     }
@@ -192,17 +218,9 @@ fn service_labels(project: &str, service: &str, view: &ServiceView) -> [String; 
     ]
 }
 
-/// 0 unknown, 1 healthy, 2 degraded, 3 unhealthy. One that runs without a check is taken at its word.
+/// How well a service is, as a number; while the Engine is away nobody can tell.
 fn health_class(view: &ServiceView, engine_up: bool) -> f64 {
-    match &view.state {
-        _ if !engine_up => 0.0,
-        ServiceState::Completed => 1.0,
-        ServiceState::Running { health: Health::Unhealthy, .. }
-        | ServiceState::Failed { .. }
-        | ServiceState::Stopped { .. } => 3.0,
-        ServiceState::Running { .. } => 1.0,
-        _ => 0.0,
-    }
+    f64::from(if engine_up { view.class } else { HealthClass::Unknown }.number())
 }
 
 impl Observer for Metrics {
@@ -231,6 +249,14 @@ impl Observer for Metrics {
                 ];
                 let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
                 self.restarts.with_label_values(&labels).inc();
+            }
+            Notice::Probed { project, service, latency } => {
+                let id = format!("{project}.{service}");
+                let result = if latency.is_some() { "success" } else { "failure" };
+                self.health_checks.with_label_values(&[id.as_str(), result]).inc();
+                if let Some(latency) = latency {
+                    self.response_time.with_label_values(&[id.as_str()]).observe(latency.as_secs_f64());
+                }
             }
             Notice::EngineEvent => self.engine_events.inc(),
             Notice::Resync => self.resync.inc(),

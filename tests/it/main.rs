@@ -5,6 +5,7 @@ mod architecture;
 mod decide;
 mod engine;
 mod manifest;
+mod probe;
 mod rehearse;
 mod schemas;
 mod sim;

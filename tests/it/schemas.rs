@@ -276,13 +276,14 @@ fn a_mistake_in_a_manifest_does_not_fit() {
         "services: {a: {image: x, ports: [80, '${P}:80', {target: 80}], read_only: '${RO}', x-mine: 1}}",
         "services: {a: {depends_on: {b: {condition: '${C}'}}, cgroup: '$CG', oom_score_adj: '${X}'}}",
         "x-evenkeel: {suspend: true, depends_on: [infra], prune: {orphans: yes}, drift: report}\nservices: {}",
-        "services: {a: {x-evenkeel: {type: job, health: {http: {port: 1, more: 2}}}, gpus: all}}",
+        "services: {a: {x-evenkeel: {type: job, health: {http: {port: 1, status: [200, '300-399']}}}, gpus: all}}",
         "networks: {a: , b: {external: true}}\nvolumes: {c: }\nx-evenkeel:",
     ] {
         assert_eq!(mistakes(Document::Manifest, &yaml(good)), [""; 0], "{good}");
     }
     for bad in [
         "services: {a: {imag: x}}",
+        "services: {a: {x-evenkeel: {health: {http: {port: 1, more: 2}}}}}",
         "service: {}",
         "services: {'a b': {image: x}}",
         "services: {a: {depends_on: {b: {condition: healthy}}}}",

@@ -12,6 +12,7 @@ use super::Ended;
 use super::context::Context;
 use super::validate::{Format, print_diagnostics};
 use crate::control::Options;
+use crate::control::probing::HealthOptions;
 use crate::manifest::{Diagnostic, Severity, duration, load_all};
 use crate::model::Project;
 use crate::rehearsal::{self, LONGEST, Later, Play, Scene, faults, page};
@@ -137,6 +138,7 @@ fn options(context: &Context, script: &Script) -> Options {
         resync: context.settings.reconcile.resync.0,
         take_over: context.take_over(),
         recovery: context.recovery(),
+        health: HealthOptions::default(),
         address: "a simulated Engine".to_owned(),
     }
 }

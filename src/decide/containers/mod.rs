@@ -83,7 +83,8 @@ fn spares(action: &Action, container: Option<&Container>) -> bool {
         | Action::ConnectNetwork { .. }
         | Action::DisconnectNetwork { .. }
         | Action::UpdateContainer { .. }
-        | Action::SignalContainer { .. } => true,
+        | Action::SignalContainer { .. }
+        | Action::RunHooks { .. } => true,
         Action::StopContainer { container: other, .. } | Action::RemoveContainer { container: other, .. } => {
             container.is_some_and(|c| c.id != *other)
         }
@@ -227,6 +228,10 @@ impl Turn<'_, '_> {
                     return ServiceState::Starting { since: None };
                 }
                 let steps = decision.steps.len();
+                if readiness::hooks_pending(self.input, self.service, current, *since) {
+                    self.run_hooks(slot, current, *since, decision);
+                    return ServiceState::Starting { since: Some(*since) };
+                }
                 if !self.attach(slot, current, decision) {
                     self.mend(slot, current, decision);
                 }

@@ -148,6 +148,13 @@ impl Turn<'_, '_> {
                 }
                 ServiceState::Starting { since: None }
             }
+            Phase::Running { since, .. }
+                if readiness::came_up(&slot.phase)
+                    && readiness::hooks_pending(self.input, self.service, current, *since) =>
+            {
+                self.run_hooks(slot, current, *since, decision);
+                ServiceState::Starting { since: Some(*since) }
+            }
             phase if readiness::came_up(phase) => {
                 if let Some(old) = old.or_else(|| slot.stale.first().copied()) {
                     self.discard(slot, old, Cause::ReplacementReady, decision);

@@ -3,9 +3,9 @@
 use super::super::slots::{Slot, attached};
 use super::super::{Action, Cause, Decision};
 use super::Turn;
-use crate::model::NetworkId;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::service::Reload;
+use crate::model::{NetworkId, Timestamp};
 
 impl Turn<'_, '_> {
     /// Attaches a container to a network that it lacks; says whether there is one.
@@ -75,6 +75,16 @@ impl Turn<'_, '_> {
             number: slot.number,
             container: container.id.clone(),
         }
+    }
+
+    pub(super) fn run_hooks(&self, slot: &Slot<'_>, container: &Container, since: Timestamp, decision: &mut Decision) {
+        let action = Action::RunHooks {
+            service: self.service.name.clone(),
+            number: slot.number,
+            container: container.id.clone(),
+            since,
+        };
+        decision.step(action, Cause::Ready);
     }
 
     pub(super) fn stop(&self, slot: &Slot<'_>, container: &Container, cause: Cause, decision: &mut Decision) {

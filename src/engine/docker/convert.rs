@@ -1,15 +1,17 @@
 //! The Engine's answers, as what was observed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bollard::models::{
-    BollardDate, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum,
+    BollardDate, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum, PortBinding,
     RestartPolicyNameEnum,
 };
 
 use super::fields;
 use crate::engine::ListedContainer;
+use crate::model::health::Reach;
 use crate::model::observed::{
     Container, ContainerState, Health, Network, NetworkMade, PublishedPort, Volume, VolumeMade,
 };
@@ -99,8 +101,15 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
     let host = answer.host_config.unwrap_or_default();
     let policy = host.restart_policy.and_then(|p| p.name);
     let mut networks = BTreeSet::new();
-    for (name, endpoint) in answer.network_settings.and_then(|n| n.networks).unwrap_or_default() {
+    let settings = answer.network_settings.unwrap_or_default();
+    let mut reach = Reach {
+        host: host.network_mode.as_deref() == Some("host"),
+        published: bound(settings.ports),
+        ..Reach::default()
+    };
+    for (name, endpoint) in settings.networks.unwrap_or_default() {
         networks.insert(name);
+        reach.addresses.extend(endpoint.ip_address.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()));
         networks.extend(endpoint.network_id.filter(|id| !id.is_empty()));
     }
     let mounts = answer.mounts.unwrap_or_default().into_iter();
@@ -135,11 +144,25 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         networks,
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
         volumes: volumes.collect(),
+        reach,
+        probed: None,
         error: state.error.clone().filter(|e| !e.is_empty()),
         fields: Some(Arc::new(fields)),
         differences: None,
         state: container_state(&state),
     })
+}
+
+/// TCP ports that the host has for a container.
+fn bound(ports: Option<HashMap<String, Option<Vec<PortBinding>>>>) -> BTreeMap<u16, (IpAddr, u16)> {
+    let ports = ports.unwrap_or_default().into_iter().filter_map(|(port, bindings)| {
+        let own = port.strip_suffix("/tcp").unwrap_or(&port).parse().ok()?;
+        let binding = bindings?.into_iter().next()?;
+        let address = binding.host_ip.as_deref().and_then(|ip| ip.parse().ok());
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Some((own, (address, binding.host_port?.parse().ok()?)))
+    });
+    ports.collect()
 }
 
 fn container_state(state: &bollard::models::ContainerState) -> ContainerState {

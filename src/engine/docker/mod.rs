@@ -4,9 +4,9 @@ mod address;
 mod archive;
 mod auth;
 mod build;
-mod check;
 mod convert;
 mod events;
+mod exec;
 pub(in crate::engine) mod fields;
 mod spec;
 mod update;
@@ -34,6 +34,7 @@ use super::{
 };
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Image};
+use crate::model::service::Hook;
 use crate::model::{ContainerId, ImageId, NetworkId, Timestamp};
 
 /// For a call that only looks.
@@ -306,7 +307,11 @@ impl EngineWrite for DockerEngine {
     }
 
     async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<bool, EngineError> {
-        check::run(self, id, test, timeout).await
+        exec::check(self, id, test, timeout).await
+    }
+
+    async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError> {
+        exec::hook(self, id, hook, timeout).await
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {

@@ -32,6 +32,7 @@ pub enum Call {
     Rename { id: ContainerId, name: String },
     Unpause { id: ContainerId },
     Signal { id: ContainerId, signal: String },
+    Hook { id: ContainerId },
 }
 
 impl Call {
@@ -53,7 +54,8 @@ impl Call {
             | Self::Remove { id }
             | Self::Rename { id, .. }
             | Self::Unpause { id }
-            | Self::Signal { id, .. } => Some(id),
+            | Self::Signal { id, .. }
+            | Self::Hook { id } => Some(id),
             _ => None,
         }
     }
@@ -82,6 +84,7 @@ impl fmt::Display for Call {
             Self::Remove { id } => write!(f, "remove {}", id.short()),
             Self::Rename { id, name } => write!(f, "rename {} to {name}", id.short()),
             Self::Unpause { id } => write!(f, "unpause {}", id.short()),
+            Self::Hook { id } => write!(f, "run a hook in {}", id.short()),
             Self::Signal { id, signal } => write!(f, "send {signal} to {}", id.short()),
         }
     }

@@ -20,8 +20,11 @@ use crate::engine::{
     EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec, docker,
 };
 use crate::model::fields::Fields;
+use crate::model::health::{Reach, Way};
 use crate::model::observed::{Container, Image};
+use crate::model::service::{Hook, ProbeKind};
 use crate::model::{ContainerId, NetworkId, Timestamp};
+use crate::probe::{Document, Outcome, Prober};
 
 /// A caller's connection: what it began goes on without it, and nothing is answered any more once it is dead.
 #[derive(Clone)]
@@ -381,6 +384,11 @@ impl EngineWrite for Client {
         self.with(|world| if world.away { Err(gone_away()) } else { Ok(world.would_pass(id)) })
     }
 
+    async fn run_hook(&self, id: &ContainerId, _: &Hook, _: Duration) -> Result<(), EngineError> {
+        let container = id.clone();
+        self.write(Call::Hook { id: id.clone() }, move |world| world.signal(&container)).await
+    }
+
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
         let container = id.clone();
         self.write(Call::Start { id: id.clone() }, move |world| world.start(&container)).await
@@ -430,6 +438,16 @@ impl EngineWrite for Client {
         let container = id.clone();
         let call = Call::Signal { id: id.clone(), signal: signal.to_owned() };
         self.write(call, move |world| world.signal(&container)).await
+    }
+}
+
+#[async_trait]
+impl Prober for Client {
+    async fn probe(&self, container: &ContainerId, _: &ProbeKind, _: Duration, _: &Reach) -> Outcome {
+        tokio::time::sleep(super::pace::PROBE).await;
+        let (passes, at) = self.with(|world| (!world.away && world.would_answer(container), world.now));
+        let result = if passes { Ok(Document::default()) } else { Err("it does not answer".to_owned()) };
+        Outcome { result, latency: super::pace::PROBE, way: Some(Way::Address), at }
     }
 }
 

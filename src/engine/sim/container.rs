@@ -71,6 +71,8 @@ impl Simulated {
             networks: made_of.networks.iter().cloned().collect(),
             pid: None,
             volumes: BTreeMap::new(),
+            reach: Default::default(),
+            probed: None,
             error: None,
             fields: made_of.fields.clone(),
             differences: None,

@@ -57,10 +57,16 @@ impl World {
 
     /// Whether its check passes now, however the Engine holds it to be.
     pub fn would_pass(&self, id: &ContainerId) -> bool {
+        let checked = self.containers.get(id).is_some_and(|c| c.made_of.check.is_some());
+        checked && self.would_answer(id)
+    }
+
+    /// Whether it would answer a probe now.
+    pub fn would_answer(&self, id: &ContainerId) -> bool {
         let Some(container) = self.containers.get(id) else { return false };
         let age = Duration::try_from(self.now.duration_since(container.started)).unwrap_or_default();
         let runs = matches!(container.seen.state, ContainerState::Running { .. });
-        runs && container.made_of.check.is_some() && container.script.passes(age) && !container.sick
+        runs && container.script.passes(age) && !container.sick
     }
 
     /// Its check fails from now on, or passes again.

@@ -21,6 +21,7 @@ pub(super) fn of(call: &Call, starting: u64, draw: &mut fastrand::Rng) -> (Durat
         Call::Stop { .. } => (1..3, 15),
         Call::Remove { .. } => (15..60, 2),
         Call::Rename { .. } | Call::Unpause { .. } | Call::Signal { .. } => (2..6, 1),
+        Call::Hook { .. } => (35..60, 5),
         // `docker update --cpus`.
         Call::Update { .. } => (14..20, 2),
     };
@@ -33,6 +34,8 @@ pub(super) const DEATH: Duration = Duration::from_millis(30);
 pub(super) const AHEAD: Duration = Duration::from_millis(4);
 /// A check that is made by hand: an exec of `true`, with its exit code.
 pub(super) const CHECK: Duration = Duration::from_millis(40);
+/// A probe over the network.
+pub(super) const PROBE: Duration = Duration::from_millis(2);
 /// From the start of a removal to its end.
 pub(super) const REMOVAL: Duration = Duration::from_millis(40);
 /// An inspect right after a death waits for the lock that the clean-up holds: 40-70 ms were measured.

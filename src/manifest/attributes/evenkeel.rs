@@ -63,7 +63,7 @@ const fn later(name: &'static str, fields: &'static [Field]) -> Layout {
     Layout { open: true, ..layout(name, fields) }
 }
 
-static HEALTH: Layout = later(
+static HEALTH: Layout = closed(
     "x-evenkeel health",
     &[
         said("http", Shape::Object(&HTTP)),
@@ -73,14 +73,28 @@ static HEALTH: Layout = later(
         said("interval", TEXT),
         said("timeout", TEXT),
         said("retries", INT_OR_TEXT),
+        said("successes", INT_OR_TEXT),
+        said("start_period", TEXT),
         said("expected_latency", TEXT),
         said("alert_latency", TEXT),
     ],
 );
 
-static HTTP: Layout = later("http probe", &[said("port", INT_OR_TEXT), said("path", TEXT)]);
-static TCP: Layout = later("tcp probe", &[said("port", INT_OR_TEXT)]);
-static GRPC: Layout = later("grpc probe", &[said("port", INT_OR_TEXT), said("service", TEXT)]);
+static HTTP: Layout = closed(
+    "http probe",
+    &[
+        said("port", INT_OR_TEXT),
+        said("path", TEXT),
+        said("scheme", Shape::Word(&["http", "https"])),
+        said("host", TEXT),
+        said("verify", FLAG),
+        said("status", Shape::OneOf(&[INT_OR_TEXT, Shape::List(&INT_OR_TEXT, false)])),
+        said("header", TEXT),
+        said("body", TEXT),
+    ],
+);
+static TCP: Layout = closed("tcp probe", &[said("port", INT_OR_TEXT)]);
+static GRPC: Layout = closed("grpc probe", &[said("port", INT_OR_TEXT), said("service", TEXT)]);
 
 const STRATEGY: Shape = Shape::Word(&["restart", "restart_with_reset", "degraded_mode", "project_restart", "none"]);
 

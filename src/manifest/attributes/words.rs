@@ -183,10 +183,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
                 "supervise",
                 "Who restarts the containers: `engine`, by the policy as written, or `controller` alone, which keeps the order of dependencies after a reboot too.",
             ),
-            (
-                "health",
-                "A probe that evenkeel makes itself, with `http`, `tcp`, `grpc` or `exec`. Not acted on by this version: it gives a warning.",
-            ),
+            ("health", "A probe that evenkeel makes itself: one of `http`, `tcp`, `grpc` and `exec`."),
             ("recovery", "What is done when the service fails, and how often."),
             (
                 "throttle",
@@ -202,6 +199,14 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
     (
         "x-evenkeel health",
         &[
+            ("http", "A `GET` to a port of the container; 200 to 399 is a success."),
+            ("tcp", "A connection to a port of the container."),
+            ("grpc", "The standard health protocol of gRPC."),
+            ("exec", "A command in the container: a list, or a line for its shell."),
+            ("interval", "Between two probes, for example `30s`."),
+            ("timeout", "For one probe."),
+            ("successes", "Successes in a row before it is healthy again."),
+            ("start_period", "Failures in this time after a start do not count."),
             ("retries", "Failures in a row before the service is unhealthy."),
             ("expected_latency", "Slower answers make the service degraded, for example `500ms`."),
             ("alert_latency", "Slower answers make an event."),
@@ -223,6 +228,16 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ("cascade", "What happens to dependents meanwhile: `hold`, `stop` or `ignore`."),
             ("reset", "What `restart_with_reset` empties: only what is named here."),
             ("degraded", "What `degraded_mode` gives up."),
+        ],
+    ),
+    (
+        "http probe",
+        &[
+            ("host", "The name that is asked for, and that a certificate is to be for."),
+            ("verify", "false: any certificate will do."),
+            ("status", "What counts as a success, such as 200 or `200-299`, or a list of these."),
+            ("header", "`NAME: VALUE` that the answer must have."),
+            ("body", "Text that must be in the answer."),
         ],
     ),
     ("throttle", &[("priority", "Under pressure the lowest go first.")]),

@@ -1,5 +1,6 @@
 //! `x-evenkeel`: what Compose has no word for.
 
+mod health;
 mod read;
 mod recovery;
 
@@ -17,7 +18,8 @@ use crate::model::service::{Reload, Rollout, ServiceExtension, Supervise};
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
 const PRUNE: [&str; 2] = ["orphans", "volumes"];
-const SERVICE: [&str; 8] = ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload", "recovery"];
+const SERVICE: [&str; 9] =
+    ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload", "recovery", "health"];
 /// Signals that programs take as news.
 const RELOADS: [&str; 4] = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
 const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
@@ -25,7 +27,7 @@ const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
 const PROJECT_LATER: [&str; 0] = [];
 const PRUNE_LATER: [&str; 0] = [];
-const SERVICE_LATER: [&str; 2] = ["health", "throttle"];
+const SERVICE_LATER: [&str; 1] = ["throttle"];
 
 /// Reads the top-level `x-evenkeel`.
 pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
@@ -81,6 +83,10 @@ pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
             "rollout" => extension.rollout = rollout(value, report),
             "reload" => extension.reload = reload(value, report),
             "recovery" => extension.recovery = recovery::recovery(value, report),
+            "health" => {
+                extension.probe = health::health(value, report);
+                health::check(value, report);
+            }
             _ => extension.suspend = truth(value, "x-evenkeel.suspend", report),
         }
     }
@@ -204,6 +210,13 @@ mod tests {
         let recovery = SERVICE_EXTENSION.field("recovery").map(|f| f.shape);
         let Some(Shape::Object(recovery)) = recovery else { panic!("recovery is no mapping") };
         check(recovery, &recovery::RECOVERY, &[]);
+        let health = SERVICE_EXTENSION.field("health").map(|f| f.shape);
+        let Some(Shape::Object(health)) = health else { panic!("health is no mapping") };
+        check(health, &health::HEALTH, &[]);
+        for (key, known) in [("http", &health::HTTP[..]), ("tcp", &health::TCP), ("grpc", &health::GRPC)] {
+            let Some(Shape::Object(part)) = health.field(key).map(|f| f.shape) else { panic!("{key} is no mapping") };
+            check(part, known, &[]);
+        }
         let parts: [(&str, &[&str]); 4] = [
             ("backoff", &recovery::BACKOFF),
             ("breaker", &recovery::BREAKER),

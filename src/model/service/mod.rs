@@ -4,6 +4,7 @@ mod deploy;
 mod extras;
 mod mount;
 mod network;
+mod probe;
 mod recovery;
 mod resources;
 
@@ -19,6 +20,7 @@ pub use deploy::{Deploy, FailureAction, Order, Placement, Quota, SwarmRestart, U
 pub use extras::{Build, CredentialSpec, Develop, Hook, ModelUse, Provider, WatchRule};
 pub use mount::{FileReference, Mount, MountSource, Recursive, VolumeOptions, VolumesFrom, VolumesSource};
 pub use network::{Attachment, ExternalLink, Link, NamespaceMode, Port};
+pub use probe::{HttpProbe, Probe, ProbeKind};
 pub use recovery::{Backoff, Cascade, FailureKind, Recovery, Strategy};
 pub use resources::{Blkio, Bytes, Device, DeviceRate, DeviceRequest, Resources, Ulimit};
 
@@ -318,6 +320,9 @@ pub struct ServiceExtension {
     /// `recovery`.
     #[serde(default)]
     pub recovery: Recovery,
+    /// `health`.
+    #[serde(default)]
+    pub probe: Option<Probe>,
 }
 
 /// `reload`: how a process takes notice of files that changed.

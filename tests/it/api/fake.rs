@@ -12,6 +12,7 @@ use evenkeel::engine::{
 };
 use evenkeel::model::fields::Fields;
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Image, Network, Observed, Volume};
+use evenkeel::model::service::Hook;
 use evenkeel::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -224,6 +225,8 @@ impl EngineWrite for Fake {
             networks,
             pid: None,
             volumes: BTreeMap::new(),
+            reach: Default::default(),
+            probed: None,
             error: None,
             fields: None,
             differences: None,
@@ -272,6 +275,10 @@ impl EngineWrite for Fake {
 
     async fn unpause(&self, id: &ContainerId) -> Answer<()> {
         self.change(id, ContainerEvent::Unpaused, |c| c.state = ContainerState::Running { since: Timestamp::now() })
+    }
+
+    async fn run_hook(&self, _: &ContainerId, _: &Hook, _: Duration) -> Answer<()> {
+        Ok(())
     }
 
     async fn signal(&self, id: &ContainerId, _: &str) -> Answer<()> {

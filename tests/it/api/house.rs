@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use evenkeel::api::{ApiState, router};
 use evenkeel::control::ledger::Store;
+use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::publish::Snapshot;
 use evenkeel::control::watch::{WatchOptions, read};
 use evenkeel::control::{Controller, Handle, Options, SystemClock};
@@ -29,7 +30,10 @@ services:
 volumes: {data: }
 ",
 );
-pub const OTHER: (&str, &str) = ("other.yaml", "services: {db: {image: 'db:1', x-evenkeel: {recovery: {strategy: none}}}, cache: {image: 'c:1', restart: 'no'}}");
+pub const OTHER: (&str, &str) = (
+    "other.yaml",
+    "services: {db: {image: 'db:1', x-evenkeel: {recovery: {strategy: none}}}, cache: {image: 'c:1', restart: 'no'}}",
+);
 pub const BROKEN: (&str, &str) = ("broken.yaml", "services: {a: {image: x, imag: y}}");
 
 pub struct House {
@@ -85,6 +89,7 @@ impl House {
             resync: Duration::from_secs(60),
             take_over: false,
             recovery: RecoveryPolicy { initial: Duration::from_secs(60), ..RecoveryPolicy::default() },
+            health: HealthOptions::default(),
             address: "memory".into(),
         };
         let engine = Arc::new(Fake::new());

@@ -42,11 +42,13 @@ fn what_stays_unhealthy_is_started_again_unless_the_manifest_or_the_settings_say
         stop a/1 (c00000000002): its check fails (restart 1)
         [degraded]
         [a: running, unhealthy]
-    "#]].assert_eq(&scene.report());
+    "#]]
+    .assert_eq(&scene.report());
     expect![[r#"
         1. stop a/1 (c00000000002): its check fails (restart 1)
         2. start a/1 (c00000000002): it had been stopped, and is wanted again
-    "#]].assert_eq(&scene.settle());
+    "#]]
+    .assert_eq(&scene.settle());
     for says in ["strategy: none", "unhealthy: none"] {
         let mut scene = Scene::converged(
             &ONE.replace("healthcheck", &format!("x-evenkeel: {{recovery: {{{says}}}}}, healthcheck")),
@@ -153,7 +155,8 @@ fn who_needs_what_is_not_well_is_held_until_that_is_well_and_a_leaf_restarts_nob
         stop db/1 (c00000000002): its check fails (restart 1)
         start web/1 (c00000000004): it exited with 1 (restart 1)
         api waits for db to be well again
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -165,13 +168,15 @@ fn dependents_are_stopped_and_started_in_order_where_the_manifest_says_so() {
         1. stop web/1 (c00000000004): db, which it needs, is not well
         2. start db/1 (c00000000002): it had been stopped, and is wanted again
         2. start web/1 (c00000000004): it had been stopped, and is wanted again
-    "#]].assert_eq(&scene.settle());
+    "#]]
+    .assert_eq(&scene.settle());
     expect![[r#"
         [converged]
         [api: running, healthy]
         [db: running, healthy]
         [web: running]
-    "#]].assert_eq(&scene.report());
+    "#]]
+    .assert_eq(&scene.report());
 }
 
 #[test]
@@ -183,7 +188,15 @@ fn dependents_are_started_again_all_the_same_where_the_manifest_says_so() {
         crash(&mut scene, "api");
         writeln!(text, "{cascade}\n{}", scene.text().trim_end()).unwrap();
     }
-    expect![[r#""#]].assert_eq(&text);
+    expect![[r#"
+        hold
+        start db/1 (c00000000002): it exited with 1 (restart 1)
+        api waits for db (service_started): it is down and will be started again
+        ignore
+        start db/1 (c00000000002): it exited with 1 (restart 1)
+        start api/1 (c00000000003): it exited with 1 (restart 1)
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -203,7 +216,8 @@ volumes: {cache: {}, data: {}}
         4. create volume shop_cache: it is not there
         5. create a/1 as shop-a-1: it is not there
         6. start a/1 (c00000000003): what it waited for is ready
-    "#]].assert_eq(&scene.settle());
+    "#]]
+    .assert_eq(&scene.settle());
     assert!(scene.ledger.resets.is_empty());
 }
 
@@ -231,7 +245,8 @@ fn what_can_be_done_without_is_given_up_for_a_while_and_restored_afterwards() {
         [converged]
         [a: running, healthy]
         [extra: running]
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -239,6 +254,16 @@ fn the_whole_project_is_started_again_in_order() {
     let yaml = CHAIN.replace("CASCADE", "hold").replace("cascade: hold", "strategy: project_restart");
     let mut scene = Scene::converged(&yaml);
     sicken(&mut scene, "db");
+    let mut crashed = Scene::converged(&yaml);
+    crash(&mut crashed, "db");
+    expect![[r#"
+        2. stop web/1 (c00000000004): the project is started again, as db is not well
+        3. stop api/1 (c00000000003): the project is started again, as db is not well
+        5. start db/1 (c00000000002): it had been stopped, and is wanted again
+        6. start api/1 (c00000000003): it had been stopped, and is wanted again
+        7. start web/1 (c00000000004): it had been stopped, and is wanted again
+    "#]]
+    .assert_eq(&crashed.settle());
     expect![[r#"
         2. stop web/1 (c00000000004): the project is started again, as db is not well
         3. stop api/1 (c00000000003): the project is started again, as db is not well
@@ -246,7 +271,8 @@ fn the_whole_project_is_started_again_in_order() {
         6. start db/1 (c00000000002): it had been stopped, and is wanted again
         7. start api/1 (c00000000003): it had been stopped, and is wanted again
         8. start web/1 (c00000000004): it had been stopped, and is wanted again
-    "#]].assert_eq(&scene.settle());
+    "#]]
+    .assert_eq(&scene.settle());
 }
 
 #[test]
@@ -276,5 +302,6 @@ fn recoveries_take_turns_critical_services_first() {
         c waits for its turn: other services are being recovered
         b waits for its turn: other services are being recovered
         a waits for its turn: other services are being recovered
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }

@@ -100,18 +100,14 @@ services:
     scene.world.get(&db).health = Health::Unhealthy;
     scene.change(&yaml("after"));
     expect![[r#"
-        1. stop db/1 (c00000000002): its check fails (restart 1)
         1. create web/1 as c00000000003_shop-web-1: its configuration changed from config-2 to config-3
-        2. start db/1 (c00000000002): it had been stopped, and is wanted again
-        3. stop web/1 (c00000000003): its replacement is ready to start
-        4. start web/1 (c00000000004): what it waited for is ready
-        5. remove web/1 (c00000000003): its replacement runs
-        6. rename web/1 to shop-web-1: its replacement runs
+        -  web waits for db (service_healthy): it is unhealthy
     "#]]
     .assert_eq(&scene.settle());
     expect![[r#"
+        c00000000003_shop-web-1 created config-3
         shop-db-1 running config-1
-        shop-web-1 running config-3
+        shop-web-1 running config-2
     "#]]
     .assert_eq(&scene.containers());
 }

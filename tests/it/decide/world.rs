@@ -64,6 +64,8 @@ impl World {
             networks: BTreeSet::new(),
             pid: None,
             volumes: BTreeMap::new(),
+            reach: Default::default(),
+            probed: None,
             error: None,
             fields: None,
             differences: None,
@@ -215,6 +217,7 @@ impl World {
                 }
                 self.get(container).name.clone_from(name);
             }
+            Action::RunHooks { .. } => {}
             Action::SignalContainer { container, .. } => self.mended(container, |d| d.repair == Repair::Signal),
             Action::UnpauseContainer { container, .. } => {
                 let since = self.now;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::publish::ProjectView;
 use evenkeel::control::watch::WatchOptions;
 use evenkeel::control::{Operation, Options};
@@ -102,6 +103,7 @@ fn options(scenario: &Scenario, folder: &Path) -> StageOptions {
             resync: Duration::from_secs(60),
             take_over: false,
             recovery: RecoveryPolicy::default(),
+            health: HealthOptions::default(),
             address: "simulated".to_owned(),
         },
         watch: WatchOptions { root, environment: BTreeMap::new(), rescan: Duration::from_secs(30) },

@@ -55,6 +55,10 @@ fn long(mount: &service::Mount, spec: &ContainerSpec<'_>, api: Api) -> Result<Mo
         consistency: mount.consistency.clone(),
         ..Mount::default()
     };
+    if api < (1, 45) && mount.volume.as_ref().is_some_and(|options| options.subpath.is_some()) {
+        // Earlier ones mount all of it, in silence.
+        return Err(refused("volume.subpath needs Docker Engine 26 or later"));
+    }
     let volume_options = mount.volume.as_ref().map(|options| MountVolumeOptions {
         no_copy: Some(options.nocopy),
         labels: (!options.labels.is_empty()).then(|| options.labels.clone().into_iter().collect()),

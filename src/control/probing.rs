@@ -1,0 +1,315 @@
+//! The probes that manifests ask for: one task for each container that runs, so that none can pile up on itself; spread over
+//! the interval, and not too many at once.
+//!
+//! What they find lies on a board that the API and metrics read; the loop is told only of what changes a decision.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+use super::clock::Clock;
+use super::publish::{Notice, Observer};
+use super::{Answer, Controller, Message};
+use crate::engine::Engine;
+use crate::model::event::{EventType, Severity};
+use crate::model::health::{HealthClass, Probed, Reach, Way};
+use crate::model::observed::{Container, ContainerState};
+use crate::model::service::{Probe, ProbeKind};
+use crate::model::{ContainerId, Project, ProjectName, ServiceName, Timestamp, hash, time};
+use crate::probe::track::{self, News, Patience};
+use crate::probe::{Document, Outcome, Prober};
+
+/// Between the first two probes of a container that is not up yet; each further pause is half as long again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The part of an interval that is drawn, so that probes do not come to march in step.
+const JITTER: f64 = 0.1;
+
+/// How probes are made where manifests do not say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthOptions {
+    /// Between two probes of a container.
+    pub interval: Duration,
+    /// For one of them.
+    pub timeout: Duration,
+    /// Failures in a row before it is unhealthy.
+    pub retries: u32,
+    /// Probes at the same time.
+    pub batch_size: usize,
+}
+
+impl Default for HealthOptions {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(5), retries: 3, batch_size: 16 }
+    }
+}
+
+/// What probes found last, by container.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<Mutex<BTreeMap<ContainerId, Probed>>>);
+
+impl Board {
+    /// What they found of a container.
+    pub fn of(&self, id: &str) -> Option<Probed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    fn class(&self, id: &ContainerId) -> Option<HealthClass> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(|probed| probed.class)
+    }
+
+    fn set(&self, id: &ContainerId, probed: Probed) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), probed);
+    }
+
+    fn remove(&self, id: &ContainerId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// The probes that are being made.
+pub(super) struct Probing {
+    running: BTreeMap<ContainerId, Running>,
+    pub(super) board: Board,
+    permits: Arc<Semaphore>,
+    pub(super) prober: Arc<dyn Prober>,
+}
+
+struct Running {
+    project: ProjectName,
+    run: (Option<u32>, Timestamp),
+    probe: Arc<Probe>,
+    reach: Reach,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Probing {
+    pub(super) fn new(options: &HealthOptions, prober: Arc<dyn Prober>) -> Self {
+        Self {
+            running: BTreeMap::new(),
+            board: Board::default(),
+            permits: Arc::new(Semaphore::new(options.batch_size.max(1))),
+            prober,
+        }
+    }
+}
+
+/// What a task needs.
+struct Task {
+    id: ContainerId,
+    project: ProjectName,
+    service: ServiceName,
+    name: String,
+    since: Timestamp,
+    probe: Arc<Probe>,
+    reach: Reach,
+    patience: Patience,
+    interval: Duration,
+    timeout: Duration,
+    seed: u64,
+    engine: Arc<dyn Engine>,
+    prober: Arc<dyn Prober>,
+    permits: Arc<Semaphore>,
+    board: Board,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    sender: mpsc::UnboundedSender<Message>,
+    epoch: u64,
+}
+
+impl Controller {
+    /// Brings the probes of a project in line with what runs, and what they found into what is decided about.
+    pub(super) fn update_probes(&mut self, name: &ProjectName, target: &Project) {
+        let wants = |container: &Container| {
+            let service = container.service.as_ref().filter(|_| !container.oneoff)?;
+            let probe = target.services.get(service)?.extension.probe.as_ref()?;
+            let ContainerState::Running { since } = container.state else { return None };
+            Some((service.clone(), Arc::new(probe.clone()), since))
+        };
+        let mut wanted = BTreeMap::new();
+        if target.services.values().any(|s| s.extension.probe.is_some()) {
+            for container in self.cache.of_project(name) {
+                if let Some(found) = wants(container) {
+                    wanted.insert(container.id.clone(), found);
+                }
+            }
+        } else if !self.probing.running.values().any(|r| r.project == *name) {
+            return;
+        }
+        let gone: Vec<ContainerId> = self
+            .probing
+            .running
+            .iter()
+            .filter(|(id, running)| running.project == *name && !wanted.contains_key(*id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.probing.running.remove(&id);
+            self.probing.board.remove(&id);
+        }
+        for (id, (service, probe, since)) in wanted {
+            let Some(container) = self.cache.container(&id).cloned() else { continue };
+            let reach = self.reach_of(&container, target);
+            let same = self.probing.running.get(&id).is_some_and(|running| {
+                let lately = time::between(running.run.1, since).max(time::between(since, running.run.1));
+                let one_run = running.run.0 == container.pid && lately < Duration::from_secs(1);
+                one_run && *running.probe == *probe && running.reach == reach
+            });
+            if !same {
+                self.begin_probe(&container, service, probe, since, reach);
+            }
+        }
+        let board = self.probing.board.clone();
+        let probed = |container: &Container| {
+            let declared = self.probing.running.contains_key(&container.id);
+            declared.then(|| board.class(&container.id).unwrap_or_default())
+        };
+        for container in self.cache.of_project_mut(name) {
+            container.probed = probed(container);
+        }
+    }
+
+    /// Where a container is reached: one that lives in another one's network has that one's addresses.
+    fn reach_of(&self, container: &Container, target: &Project) -> Reach {
+        let service = container.service.as_ref().and_then(|name| target.services.get(name));
+        let owner = service.and_then(|s| match &s.network_mode {
+            Some(crate::model::service::NamespaceMode::Service(owner)) => Some(owner),
+            _ => None,
+        });
+        let owner = owner.and_then(|owner| {
+            let mut all = self.cache.of_project(&container.project);
+            all.find(|c| c.service.as_ref() == Some(owner) && c.is_running() && !c.oneoff)
+        });
+        owner.unwrap_or(container).reach.clone()
+    }
+
+    fn begin_probe(
+        &mut self,
+        container: &Container,
+        service: ServiceName,
+        probe: Arc<Probe>,
+        since: Timestamp,
+        reach: Reach,
+    ) {
+        let options = &self.options.health;
+        let id = container.id.clone();
+        let task = Task {
+            id: id.clone(),
+            project: container.project.clone(),
+            service,
+            name: container.name.clone(),
+            since,
+            patience: Patience {
+                retries: probe.retries.unwrap_or(options.retries).max(1),
+                successes: probe.successes.unwrap_or(1).max(1),
+                expected_latency: probe.expected_latency,
+                alert_latency: probe.alert_latency,
+            },
+            interval: probe.interval.unwrap_or(options.interval).max(Duration::from_millis(50)),
+            timeout: probe.timeout.unwrap_or(options.timeout).max(Duration::from_millis(10)),
+            seed: hash::spread(0, &[id.as_str()], 0),
+            probe: Arc::clone(&probe),
+            reach: reach.clone(),
+            engine: Arc::clone(&self.engine),
+            prober: Arc::clone(&self.probing.prober),
+            permits: Arc::clone(&self.probing.permits),
+            board: self.probing.board.clone(),
+            clock: Arc::clone(&self.clock),
+            observer: Arc::clone(&self.observer),
+            sender: self.sender.clone(),
+            epoch: self.epoch,
+        };
+        self.probing.board.remove(&id);
+        let handle = tokio::spawn(task.run());
+        let project = container.project.clone();
+        let run = (container.pid, since);
+        let running = Running { project, run, probe, reach, task: handle.abort_handle() };
+        self.probing.running.insert(id, running);
+    }
+
+    /// A probe found something that matters.
+    pub(super) fn on_probed(&mut self, id: &ContainerId, news: News) {
+        let Some(container) = self.cache.container(id) else { return };
+        let (name, container_name) = (container.project.clone(), container.name.clone());
+        let Some(service) = container.service.clone() else { return };
+        let Some(probed) = self.probing.board.of(id.as_str()) else { return };
+        self.stale_views.insert(name.clone());
+        if news.class {
+            self.dirty.insert(name.clone());
+            let (kind, severity) = match probed.class {
+                HealthClass::Unhealthy => (EventType::ServiceDown, Severity::Error),
+                HealthClass::Degraded => (EventType::ServiceDown, Severity::Warning),
+                _ => (EventType::ServiceUp, Severity::Info),
+            };
+            let why =
+                if probed.reasons.is_empty() { String::new() } else { format!(": {}", probed.reasons.join(", ")) };
+            let message = format!("{container_name} is {}{why}", probed.class.as_str());
+            self.event(kind, severity, Some(&name), Some(&service), message);
+        }
+        if news.slow {
+            let message = format!("{container_name} answers in {} ms", probed.latency_ms.unwrap_or_default());
+            self.event(EventType::HighLatency, Severity::Warning, Some(&name), Some(&service), message);
+        }
+    }
+
+    /// Makes no probes any more: the Engine was lost, and what runs may be something else when it is back.
+    pub(super) fn stop_probes(&mut self) {
+        self.probing.running.clear();
+    }
+}
+
+impl Task {
+    async fn run(self) {
+        let mut draw = fastrand::Rng::with_seed(self.seed);
+        let mut probed = Probed::default();
+        let mut pause = FIRST_PAUSE.min(self.interval);
+        let start_period = self.probe.start_period.unwrap_or_default();
+        loop {
+            let outcome = {
+                let _permit = self.permits.acquire().await;
+                self.ask().await
+            };
+            let young =
+                time::between(self.since, self.clock.now()) < start_period && probed.class == HealthClass::Unknown;
+            let news = track::note(&mut probed, &outcome, &self.patience, young);
+            self.board.set(&self.id, probed.clone());
+            self.observer.notice(&Notice::Probed {
+                project: &self.project,
+                service: &self.service,
+                latency: outcome.result.is_ok().then_some(outcome.latency),
+            });
+            if news != News::default() {
+                tracing::debug!(container = %self.name, class = probed.class.as_str(), "a probe found news");
+                let answer = Answer::Probed { id: self.id.clone(), news };
+                let _ = self.sender.send(Message::Answer { epoch: self.epoch, answer });
+            }
+            // Somebody may wait for the first success, and who is about to be called unhealthy is looked at soon.
+            let settled = probed.class != HealthClass::Unknown;
+            let rest = if settled { self.interval.mul_f64(1.0 - JITTER * draw.f64()) } else { pause };
+            pause = (pause * 3 / 2).min(self.interval);
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    async fn ask(&self) -> Outcome {
+        let ProbeKind::Exec(command) = &self.probe.kind else {
+            return self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach).await;
+        };
+        let began = tokio::time::Instant::now();
+        let test: Vec<String> = std::iter::once("CMD".to_owned()).chain(command.iter().cloned()).collect();
+        let result = match self.engine.check(&self.id, &test, self.timeout).await {
+            Ok(true) => Ok(Document::default()),
+            Ok(false) => Err(format!("`{}` fails", command.join(" "))),
+            Err(error) => Err(error.to_string()),
+        };
+        Outcome { result, latency: began.elapsed(), way: Some(Way::Exec), at: self.clock.now() }
+    }
+}
