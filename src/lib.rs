@@ -11,6 +11,7 @@
 //! | [`manifest`] | Compose files in, a typed [`model::Project`] or diagnostics out |
 //! | [`decide`] | the pure heart: what may be done now, and why |
 //! | [`engine`] | the traits of a container engine; the Docker Engine and a simulated one behind them |
+//! | [`probe`] | asking services how they are, over the network |
 //! | [`control`] | the loop: observe, decide, carry out, remember |
 //! | [`rehearsal`] | the same loop over the simulated engine, in virtual time |
 //! | [`export`] | containers back into a Compose file |

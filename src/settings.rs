@@ -127,13 +127,16 @@ pub struct Reconcile {
     pub start_delay: Span,
     /// Between two full resyncs.
     pub resync: Span,
+    /// After so long without its first passing check, its start period apart, a start has failed.
+    pub start_timeout: Span,
     /// Touch what another evenkeel made.
     pub take_over: bool,
 }
 
 impl Default for Reconcile {
     fn default() -> Self {
-        Self { parallel: 8, start_delay: Span::seconds(0), resync: Span::seconds(60), take_over: false }
+        let start_timeout = Span(RecoveryPolicy::default().start_timeout);
+        Self { parallel: 8, start_delay: Span::seconds(0), resync: Span::seconds(60), start_timeout, take_over: false }
     }
 }
 
@@ -387,6 +390,7 @@ impl Settings {
             max_attempts: self.recovery.max_attempts.max(1),
             window: self.recovery.window.0,
             cool_down: self.recovery.cool_down.0,
+            start_timeout: self.reconcile.start_timeout.0,
             max_parallel: self.recovery.max_parallel.max(1),
             pull_retries: self.recovery.pull_retries.max(1),
         }

@@ -8,6 +8,7 @@
 //! # Caveats
 //! Nothing is decided while the engine is away or what is known of a project is out of date.
 
+pub mod advice;
 mod budget;
 mod checks;
 mod clock;

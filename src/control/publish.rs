@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::control::advice::StartFailure;
 use crate::decide::{BreakerState, Decision, Drift, Input, Step, Waiting};
 use crate::manifest::Diagnostic;
 use crate::model::event::Event;
@@ -179,6 +180,9 @@ pub struct ServiceView {
     /// Why it is not healthy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// Why it does not come up, where that is more than a matter of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_failure: Option<StartFailure>,
     /// How the worst of its breakers stands.
     pub breaker: BreakerState,
     /// What its probe asks: `http`, `tcp`, `grpc` or `exec`.

@@ -9,6 +9,7 @@ use super::publish::{ContainerView, FailedView, ProjectView, ServiceView, Snapsh
 use super::steps::seed;
 use super::tracked::Tracked;
 use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
+use crate::control::advice;
 use crate::control::probing::Board;
 use crate::decide::{BreakerState, Input, RecoveryPolicy, Room, Target, forecast};
 use crate::model::health::{HealthClass, Probed};
@@ -204,12 +205,16 @@ fn service(
     let policy = declared.map_or(*policy, |service| policy.of(service));
     let breaker = part.slots.iter().map(|slot| BreakerState::of(slot, &policy, now)).max().unwrap_or_default();
     ServiceView {
+        start_failure: advice::of(name, &state, &tracked.decision.waiting),
         class,
-        reasons,
         breaker,
         probe: declared.and_then(|s| s.extension.probe.as_ref()).map(|probe| probe.kind.as_str()),
         id: format!("{}.{name}", tracked.name),
-        summary: state.to_string(),
+        summary: match class {
+            HealthClass::Degraded => format!("running, degraded: {}", reasons.join(", ")),
+            _ => state.to_string(),
+        },
+        reasons,
         state,
         image: declared.map(|s| s.image.clone()),
         kind: declared.and_then(|s| s.extension.kind.clone()),

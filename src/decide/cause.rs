@@ -86,6 +86,11 @@ pub enum Cause {
         /// The how-manieth restart this is since the last calm time.
         attempt: u32,
     },
+    /// Its first check did not pass in time.
+    TimedOut {
+        /// The how-manieth restart this is since the last calm time.
+        attempt: u32,
+    },
     /// It uses more memory than `throttle.memory` lets it.
     OverLimit {
         /// The how-manieth restart this is since the last calm time.
@@ -168,6 +173,7 @@ impl Cause {
             | Self::Exited { attempt, .. }
             | Self::Killed { attempt, .. }
             | Self::Unhealthy { attempt }
+            | Self::TimedOut { attempt }
             | Self::OverLimit { attempt }
             | Self::OutOfMemory { attempt } => Some(*attempt),
             _ => None,
@@ -199,6 +205,7 @@ impl fmt::Display for Cause {
             Self::Killed { code, attempt } => {
                 write!(f, "it was stopped or killed from outside, exit {code} (restart {attempt})")
             }
+            Self::TimedOut { attempt } => write!(f, "it did not come up in time (restart {attempt})"),
             Self::OverLimit { attempt } => write!(f, "it uses more memory than it may (restart {attempt})"),
             Self::Unhealthy { attempt } => write!(f, "its check fails (restart {attempt})"),
             Self::OutOfMemory { attempt } => write!(f, "it ran out of memory (restart {attempt})"),

@@ -29,6 +29,8 @@ pub struct RecoveryPolicy {
     pub window: Duration,
     /// How long nothing is tried once the breaker is open; then one try is made.
     pub cool_down: Duration,
+    /// After so long without its first passing check, its start period apart, a start has failed.
+    pub start_timeout: Duration,
     /// Recoveries at the same time, of all projects.
     pub max_parallel: u32,
     /// What is not well, but has not ended, is started again.
@@ -49,6 +51,7 @@ impl Default for RecoveryPolicy {
             max_attempts: 5,
             window: Duration::from_secs(600),
             cool_down: Duration::from_secs(300),
+            start_timeout: Duration::from_secs(600),
             max_parallel: 10,
             enabled: true,
             pull_retries: 60,
@@ -163,6 +166,14 @@ pub(super) fn never_again(service: &Service, restarts: u32) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Until when the first passing check of a run is waited for.
+pub(super) fn start_limit(input: &Input<'_>, service: &Service, since: Timestamp) -> Timestamp {
+    let check = service.healthcheck.as_ref().and_then(|check| check.start_period);
+    let probe = service.extension.probe.as_ref().and_then(|probe| probe.start_period);
+    let grace = check.max(probe).unwrap_or_default();
+    time::after(since.min(input.now), input.recovery.start_timeout.saturating_add(grace))
 }
 
 /// When what runs but is not well is started again, and how many restarts there were since the last calm time.

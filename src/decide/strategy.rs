@@ -66,7 +66,7 @@ pub enum Regime {
 /// The kind of a cause that a replica is started again for.
 pub(super) fn kind_of(cause: &Cause) -> Option<FailureKind> {
     match cause {
-        Cause::Unhealthy { .. } => Some(FailureKind::Unhealthy),
+        Cause::Unhealthy { .. } | Cause::TimedOut { .. } => Some(FailureKind::Unhealthy),
         Cause::Exited { .. } | Cause::Killed { .. } => Some(FailureKind::Crashed),
         Cause::OutOfMemory { .. } => Some(FailureKind::OutOfMemory),
         Cause::OverLimit { .. } => Some(FailureKind::OverLimit),

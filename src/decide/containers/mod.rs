@@ -235,8 +235,8 @@ impl Turn<'_, '_> {
                 if !self.attach(slot, current, decision) {
                     self.mend(slot, current, decision);
                 }
-                if *health == Health::Unhealthy && decision.steps.len() == steps {
-                    self.recover(slot, current, *since, decision);
+                if decision.steps.len() == steps {
+                    self.recover(slot, current, (*since, *health), decision);
                 }
                 self.settled_state(slot, decision)
             }

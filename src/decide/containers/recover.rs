@@ -13,7 +13,25 @@ use crate::model::{ServiceName, Timestamp};
 
 impl Turn<'_, '_> {
     /// Starts again what runs but is not well, at its pace.
-    pub(super) fn recover(&self, slot: &Slot<'_>, current: &Container, since: Timestamp, decision: &mut Decision) {
+    pub(super) fn recover(
+        &self,
+        slot: &Slot<'_>,
+        current: &Container,
+        (since, health): (Timestamp, Health),
+        decision: &mut Decision,
+    ) {
+        let late = match health {
+            Health::Unhealthy => false,
+            Health::Starting => {
+                let due = recovery::start_limit(self.input, self.service, since);
+                if due > self.input.now {
+                    decision.wake(due);
+                    return;
+                }
+                true
+            }
+            Health::None | Health::Healthy => return,
+        };
         let strategy = self.service.extension.recovery.strategy(FailureKind::Unhealthy);
         if !self.input.recovery.enabled || strategy == Strategy::None {
             return;
@@ -23,10 +41,11 @@ impl Turn<'_, '_> {
             return;
         }
         let (at, made) = recovery::after_sickness(self.input, self.service, &self.subject(slot), since);
-        let cause = Cause::Unhealthy { attempt: made + 1 };
+        let attempt = made + 1;
+        let cause = if late { Cause::TimedOut { attempt } } else { Cause::Unhealthy { attempt } };
         if at > self.input.now {
             decision.wake(at);
-            let error = "its check fails".to_owned();
+            let error = if late { "it did not come up in time" } else { "its check fails" }.to_owned();
             decision.wait(Some(&self.service.name), WaitingOn::Backoff { until: at, attempts: made, error });
             return;
         }

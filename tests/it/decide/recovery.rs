@@ -305,3 +305,51 @@ fn recoveries_take_turns_critical_services_first() {
     "#]]
     .assert_eq(&text);
 }
+
+#[test]
+fn a_start_that_takes_too_long_has_failed() {
+    let mut scene = Scene::converged(&ONE.replace("[CMD, check]", "[CMD, check], start_period: 1m"));
+    let id = scene.id("a", 1);
+    scene.world.get(&id).health = Health::Starting;
+    let mut text = String::new();
+    for seconds in [600, 100] {
+        scene.world.pass(seconds);
+        writeln!(text, "{} {}", seconds, scene.text().trim_end()).unwrap();
+    }
+    expect![[r#"
+        600 a waits for its health check
+        100 stop a/1 (c00000000002): it did not come up in time (restart 1)
+        a waits for its health check
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn hooks_are_run_once_for_each_start_of_ours_and_hold_dependents() {
+    let yaml = "services:
+  a: {image: 'a:1', post_start: [{command: [init]}]}
+  b: {image: 'b:1', depends_on: [a]}
+";
+    let mut scene = Scene::of(yaml);
+    let mut text = scene.settle();
+    crash(&mut scene, "a");
+    text += "-- it ends\n";
+    text += &scene.settle();
+    // Who else started it ran its hooks.
+    let id = scene.id("a", 1);
+    scene.ledger.slots.clear();
+    scene.ledger.hooked.clear();
+    assert_eq!(scene.text(), "", "{id}");
+    expect![[r#"
+        1. create network shop_default: it is not there
+        2. create a/1 as shop-a-1: it is not there
+        2. create b/1 as shop-b-1: it is not there
+        3. start a/1 (c00000000002): what it waited for is ready
+        4. run the hooks of a/1 (c00000000002): what it waited for is ready
+        5. start b/1 (c00000000003): what it waited for is ready
+        -- it ends
+        1. start a/1 (c00000000002): it exited with 1 (restart 1)
+        2. run the hooks of a/1 (c00000000002): what it waited for is ready
+    "#]]
+    .assert_eq(&text);
+}

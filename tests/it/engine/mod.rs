@@ -16,6 +16,7 @@ mod drift;
 mod export;
 mod faults;
 mod guard;
+mod hooks;
 mod instances;
 mod jobs;
 mod metrics;

@@ -6,3 +6,4 @@ mod looks;
 mod scene;
 mod search;
 mod sequences;
+mod storm;
