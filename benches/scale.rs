@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use evenkeel::control::Options;
-use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::watch::WatchOptions;
 use evenkeel::decide::{Input, RecoveryPolicy, Target, decide};
 use evenkeel::engine::sim::{Model, SimEngine};
@@ -262,18 +261,7 @@ async fn voyage(folder: &Path, projects: usize, changes: usize) -> Result<Vec<(S
         }
         world.directed_by(Box::new(census.clone()));
     });
-    let control = Options {
-        root: root.clone(),
-        single: false,
-        asked_only: false,
-        parallel: 8,
-        start_delay: Duration::ZERO,
-        resync: Duration::from_secs(60),
-        take_over: false,
-        recovery: RecoveryPolicy::default(),
-        health: HealthOptions::default(),
-        address: "simulated".to_owned(),
-    };
+    let control = Options::of(root.clone());
     let watch = WatchOptions { root: root.clone(), environment: Variables::new(), rescan: Duration::from_secs(30) };
     let mut stage = Stage::new(engine, StageOptions { control, watch, state });
     let mut rows = Rows::default();

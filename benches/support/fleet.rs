@@ -134,6 +134,8 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             volumes: BTreeMap::new(),
             reach: Default::default(),
             probed: None,
+            load: None,
+            host_cpus: None,
             error: None,
             fields: None,
             differences: None,

@@ -262,6 +262,7 @@ impl Controller {
         self.inspecting.clear();
         self.checks.stop();
         self.stop_probes();
+        self.stop_watching();
         self.inspect_later.clear();
         self.look_up_later.clear();
         self.retry_at = None;
@@ -499,6 +500,9 @@ impl Controller {
         self.decide_all = true;
         self.comparisons.retain(&self.cache);
         self.list();
+        for id in self.cache.unsettled().into_iter().take(INSPECTS_A_RESYNC) {
+            self.inspect(id);
+        }
         let Some(old) = Instant::now().checked_sub(INSPECT_AGE) else { return };
         for id in self.cache.inspected_before(old).into_iter().take(INSPECTS_A_RESYNC) {
             self.inspect(id);

@@ -40,6 +40,7 @@ pub mod socket;
 mod steps;
 mod tell;
 mod tracked;
+mod usage;
 mod view;
 pub mod watch;
 
@@ -66,6 +67,7 @@ use crate::engine::{Engine, EngineError, EngineEvent, Listing};
 use crate::model::event::{Event, EventType, Severity};
 use crate::model::ledger::HostLedger;
 use crate::model::observed::{Capabilities, Container, Image};
+use crate::model::usage::Load;
 use crate::model::{ContainerId, InstanceId, ProjectName, Timestamp, time};
 use crate::probe::track::News;
 use crate::probe::{NetworkProber, Prober};
@@ -100,6 +102,24 @@ pub struct Options {
     pub address: String,
 }
 
+impl Options {
+    /// For that root, with everything else as it is where no settings say otherwise.
+    pub fn of(root: PathBuf) -> Self {
+        Self {
+            root,
+            single: false,
+            asked_only: false,
+            parallel: 8,
+            start_delay: Duration::ZERO,
+            resync: Duration::from_secs(60),
+            take_over: false,
+            recovery: RecoveryPolicy::default(),
+            health: probing::HealthOptions::default(),
+            address: String::new(),
+        }
+    }
+}
+
 /// What arrives at the loop.
 #[derive(Debug)]
 enum Message {
@@ -125,6 +145,7 @@ enum Answer {
     Image { reference: String, result: Result<Option<Image>, EngineError> },
     Passed { id: ContainerId },
     Probed { id: ContainerId, news: News },
+    Load { id: ContainerId, load: Load, host_cpus: u32 },
 }
 
 /// A way to talk to the loop.
@@ -191,6 +212,7 @@ pub struct Controller {
     comparisons: compare::Comparisons,
     checks: checks::Checks,
     probing: probing::Probing,
+    watching: usage::Watching,
     host: HostLedger,
     projects: Projects,
     /// Projects to decide again.
@@ -289,6 +311,7 @@ impl Controller {
             comparisons: compare::Comparisons::default(),
             checks: checks::Checks::default(),
             probing,
+            watching: usage::Watching::default(),
             host,
             event_task: None,
             reconnect: link::Reconnect::default(),
@@ -372,6 +395,7 @@ impl Controller {
                 Answer::Inspected { id, point, result } => self.on_inspected(&id, point, result),
                 Answer::Image { reference, result } => self.on_image(reference, result),
                 Answer::Passed { id } => self.dirty.extend(self.cache.passed(&id)),
+                Answer::Load { id, load, host_cpus } => self.on_load(&id, load, host_cpus),
                 Answer::Probed { id, news } => self.on_probed(&id, news),
             },
             Message::Step(outcome) => self.on_outcome(*outcome),

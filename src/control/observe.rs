@@ -350,6 +350,13 @@ impl Cache {
         old.into_iter().map(|(id, _)| id.clone()).collect()
     }
 
+    /// Containers that run and are not known to be well: the event that they are may be lost.
+    pub fn unsettled(&self) -> Vec<ContainerId> {
+        let all = self.projects.values().flat_map(|o| o.containers.values());
+        let waits = |c: &&Container| c.is_running() && matches!(c.health, Health::Starting | Health::Unhealthy);
+        all.filter(waits).map(|c| c.id.clone()).collect()
+    }
+
     /// A container is gone.
     pub fn forget(&mut self, id: &ContainerId) {
         if let Some(entry) = self.entries.remove(id)
@@ -436,6 +443,8 @@ mod tests {
             volumes: BTreeMap::new(),
             reach: Default::default(),
             probed: None,
+            load: None,
+            host_cpus: None,
             error: None,
             fields: None,
             differences: None,

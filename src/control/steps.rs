@@ -112,6 +112,7 @@ impl Controller {
         }
         if let Some(target) = &target {
             self.update_probes(name, target);
+            self.update_watching(name, target);
         }
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let observed = self.cache.observed(name, target.as_deref());
@@ -401,6 +402,12 @@ impl Controller {
                 self.inspect(container.clone());
                 let service = service.clone();
                 self.tell_restart(name, &service, &step.cause);
+            }
+            Action::UpdateContainer { service, container, .. } => {
+                self.settling.containers.insert(container.clone(), key);
+                self.inspect(container.clone());
+                let service = service.clone();
+                self.tell_throttle(name, &service, &step.cause);
             }
             action => match action.container() {
                 Some(container) => {

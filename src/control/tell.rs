@@ -145,6 +145,16 @@ impl Controller {
         self.tell_restart_as(name, service, format!("{service} is started again: {cause}"));
     }
 
+    /// A container has less of the CPUs for a while, or all of it again.
+    pub(super) fn tell_throttle(&mut self, name: &ProjectName, service: &ServiceName, cause: &Cause) {
+        let (kind, severity) = match cause {
+            Cause::Throttled { .. } => (EventType::Throttled, Severity::Warning),
+            Cause::Released { .. } => (EventType::Released, Severity::Info),
+            _ => return,
+        };
+        self.event(kind, severity, Some(name), Some(service), format!("{service}: {cause}"));
+    }
+
     fn tell_restart_as(&mut self, name: &ProjectName, service: &ServiceName, message: String) {
         let target = self.projects.get(name).and_then(|t| t.target.clone());
         let declared = target.as_ref().and_then(|p| p.services.get(service));
@@ -163,10 +173,14 @@ impl Controller {
         let Some(service) = &container.service else { return };
         let Some(tracked) = self.projects.get(&container.project) else { return };
         let subject = Subject::Replica(service.clone(), container.number);
-        if tracked.in_flight.contains_key(&subject) {
+        let in_flight = tracked.in_flight.contains_key(&subject);
+        let name = container.project.clone();
+        if let Some(tracked) = self.projects.get_mut(&name) {
+            tracked.unsaved |= memory::ended(&mut tracked.ledger, &subject, id);
+        }
+        if in_flight {
             return;
         }
-        let name = container.project.clone();
         if container.engine_restarts && !container.killed {
             let now = self.clock.now();
             if let Some(tracked) = self.projects.get_mut(&name) {

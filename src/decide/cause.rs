@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::fields::{self, Difference};
+use crate::model::ledger::Throttled;
 use crate::model::service::Condition;
 use crate::model::{ContainerId, ImageId, ProjectName, ServiceName, Timestamp};
 
@@ -100,6 +101,18 @@ pub enum Cause {
     OutOfMemory {
         /// The how-manieth restart this is since the last calm time.
         attempt: u32,
+    },
+    /// It used too much for too long, and has less for a while.
+    Throttled {
+        /// Which.
+        container: ContainerId,
+        /// What is remembered of it.
+        throttled: Throttled,
+    },
+    /// It is calm again, or nobody watches it.
+    Released {
+        /// Which.
+        container: ContainerId,
     },
     /// Its service is emptied and made anew.
     Reset,
@@ -209,6 +222,8 @@ impl fmt::Display for Cause {
             Self::OverLimit { attempt } => write!(f, "it uses more memory than it may (restart {attempt})"),
             Self::Unhealthy { attempt } => write!(f, "its check fails (restart {attempt})"),
             Self::OutOfMemory { attempt } => write!(f, "it ran out of memory (restart {attempt})"),
+            Self::Throttled { .. } => f.write_str("it uses too much of the CPUs"),
+            Self::Released { .. } => f.write_str("it is to have all of its CPUs again"),
             Self::Reset => f.write_str("its service is emptied and made anew"),
             Self::GivenUp { service } => write!(f, "it is given up while {service} is not well"),
             Self::Cascade { dependency } => write!(f, "{dependency}, which it needs, is not well"),

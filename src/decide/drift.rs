@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::cause::FieldChange;
 use super::slots::Difference;
-use super::{Cause, Decision, Drift, Input, WaitingOn};
+use super::{Cause, Decision, Drift, Input, WaitingOn, throttle};
 use crate::model::fields::{self, Repair};
 use crate::model::ledger::{Subject, Unheld};
 use crate::model::observed::{Container, ContainerState};
@@ -103,6 +103,9 @@ impl<'a> Drifting<'a> {
             // Another name of the same image is no other image.
             let same = self.input.observed.images.get(&self.service.image) == Some(&Some(container.image.clone()));
             return other && !same;
+        }
+        if throttle::sets(&difference.path) && self.input.ledger.throttled.contains_key(&container.id) {
+            return false;
         }
         let held = unheld.and_then(|u| u.fields.get(&difference.path)) != Some(&difference.observed);
         // Whose names links hold only the hash tells.

@@ -276,6 +276,8 @@ impl World<'_> {
             volumes: BTreeMap::new(),
             reach: Default::default(),
             probed: None,
+            load: None,
+            host_cpus: None,
             error: None,
             fields: None,
             differences: None,

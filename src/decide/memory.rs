@@ -15,9 +15,16 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
     let subject = step.action.subject();
     let mark = InFlight { action: step.action.to_string(), since: now };
     ledger.in_flight.insert(subject.clone(), mark);
-    if let Action::StartContainer { service, .. } = &step.action {
+    if let Action::StartContainer { service, container, .. } = &step.action {
         // What runs is not done: a job that goes back to an earlier configuration runs in it again.
         ledger.completions.remove(service);
+        ledger.hooked.remove(container);
+        // Only where something tells when it is up.
+        let declared = target.and_then(|project| project.services.get(service));
+        let checked = declared.is_some_and(|s| {
+            s.extension.probe.is_some() || s.healthcheck.as_ref().is_some_and(|check| !check.disabled())
+        });
+        ledger.slots.entry(subject.clone()).or_default().begun = checked.then_some(now);
     }
     // Should the answer be lost, it is not somebody else who removed it.
     if let (Action::RemoveContainer { container, .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
@@ -99,6 +106,13 @@ fn regimes(ledger: &mut ProjectLedger, changes: &[Regime], now: Timestamp) {
 /// Restarts that are remembered: more than anybody counts.
 const RECENT: usize = 32;
 
+/// Notes that a container ended: its next run is another one, however soon it follows. Says whether that was news.
+pub fn ended(ledger: &mut ProjectLedger, subject: &Subject, container: &ContainerId) -> bool {
+    let begun = ledger.slots.get_mut(subject).and_then(|slot| slot.begun.take());
+    let hooked = ledger.hooked.remove(container);
+    hooked.is_some() || begun.is_some()
+}
+
 /// Notes that a replica was started again, by the controller or the Engine.
 pub fn started_again(slot: &mut Slot, now: Timestamp) {
     slot.recent.push(now);
@@ -113,10 +127,16 @@ pub fn decided(ledger: &mut ProjectLedger, decision: &Decision, now: Timestamp) 
     ledger.fits.extend(decision.fits.clone());
     ledger.unheld.extend(decision.unheld.clone());
     ledger.failures.retain(|subject, _| !decision.mended.contains(subject));
+    for subject in &decision.arrived {
+        if let Some(slot) = ledger.slots.get_mut(subject) {
+            slot.begun = None;
+        }
+    }
     breakers(ledger, &decision.breakers);
     regimes(ledger, &decision.regimes, now);
-    let Decision { fits, unheld, mended, breakers, regimes, .. } = decision;
-    !(fits.is_empty() && unheld.is_empty() && mended.is_empty() && breakers.is_empty() && regimes.is_empty())
+    let Decision { fits, unheld, mended, arrived, breakers, regimes, .. } = decision;
+    let noted = fits.is_empty() && unheld.is_empty() && mended.is_empty() && arrived.is_empty();
+    !(noted && breakers.is_empty() && regimes.is_empty())
 }
 
 fn breakers(ledger: &mut ProjectLedger, changes: &BTreeMap<Subject, Option<Breaker>>) {
@@ -169,6 +189,7 @@ pub fn worked(
             ledger.fits.remove(container);
             ledger.contents.remove(container);
             ledger.hooked.remove(container);
+            ledger.throttled.remove(container);
             if let Some(slot) = ledger.slots.get_mut(&subject) {
                 slot.ended.remove(container);
                 slot.gave_up.remove(container);
@@ -182,6 +203,15 @@ pub fn worked(
             slot.gave_up.remove(container);
             slot.config = Some(config);
         }
+        Action::UpdateContainer { .. } => match &step.cause {
+            Cause::Throttled { container, throttled } => {
+                ledger.throttled.insert(container.clone(), *throttled);
+            }
+            Cause::Released { container } => {
+                ledger.throttled.remove(container);
+            }
+            _ => {}
+        },
         Action::RunHooks { container, since, .. } => {
             ledger.hooked.insert(container.clone(), *since);
         }

@@ -29,6 +29,7 @@ mod rollout;
 pub mod sharing;
 mod slots;
 mod strategy;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -121,6 +122,8 @@ pub struct Decision {
     pub fits: BTreeMap<ContainerId, String>,
     /// Fields that the Engine does not hold as it is asked to, to be remembered.
     pub unheld: BTreeMap<ServiceName, Unheld>,
+    /// Replicas whose check passes for the first time in this run, to be remembered.
+    pub arrived: BTreeSet<Subject>,
     /// Breakers that open and close, to be remembered.
     pub breakers: BTreeMap<Subject, Option<Breaker>>,
     /// Recoveries that take more than a restart, to be remembered.

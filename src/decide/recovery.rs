@@ -168,12 +168,26 @@ pub(super) fn never_again(service: &Service, restarts: u32) -> Option<String> {
     }
 }
 
-/// Until when the first passing check of a run is waited for.
-pub(super) fn start_limit(input: &Input<'_>, service: &Service, since: Timestamp) -> Timestamp {
+/// A run that began so soon after its start was asked for is that start.
+const START: Duration = Duration::from_secs(60);
+
+/// Until when the first passing check of a run is waited for; `None`: nobody can tell when it began by our clock, as
+/// somebody else began it or the Engine's clock goes otherwise.
+pub(super) fn start_limit(
+    input: &Input<'_>,
+    service: &Service,
+    container: &Container,
+    since: Timestamp,
+) -> Option<Timestamp> {
+    let slot = input.ledger.slots.get(&Subject::Replica(service.name.clone(), container.number))?;
+    let begun = slot.begun.filter(|_| slot.started.as_ref() == Some(&container.id))?;
+    if begun > input.now || time::between(begun, since).max(time::between(since, begun)) > START {
+        return None;
+    }
     let check = service.healthcheck.as_ref().and_then(|check| check.start_period);
     let probe = service.extension.probe.as_ref().and_then(|probe| probe.start_period);
     let grace = check.max(probe).unwrap_or_default();
-    time::after(since.min(input.now), input.recovery.start_timeout.saturating_add(grace))
+    Some(time::after(begun, input.recovery.start_timeout.saturating_add(grace)))
 }
 
 /// When what runs but is not well is started again, and how many restarts there were since the last calm time.

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Health, Image, Network, PublishedPort, Volume};
 use crate::model::service::{Attachment, Build, Hook};
+use crate::model::usage::Usage;
 use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
 /// Why a call to the engine failed.
@@ -170,9 +171,15 @@ pub trait EngineEvents: Send + Sync {
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EngineEvent, EngineError>>;
 }
 
-/// All three.
-pub trait Engine: EngineRead + EngineWrite + EngineEvents + 'static {}
-impl<T: EngineRead + EngineWrite + EngineEvents + 'static> Engine for T {}
+/// Watching what containers use.
+pub trait EngineUsage: Send + Sync {
+    /// What a container uses, about once a second, until it ends or the connection does.
+    fn usage(&self, id: &ContainerId) -> BoxStream<'static, Result<Usage, EngineError>>;
+}
+
+/// All of them.
+pub trait Engine: EngineRead + EngineWrite + EngineEvents + EngineUsage + 'static {}
+impl<T: EngineRead + EngineWrite + EngineEvents + EngineUsage + 'static> Engine for T {}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

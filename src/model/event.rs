@@ -61,6 +61,10 @@ pub enum EventType {
     BreakerOpened,
     /// It is well again.
     BreakerClosed,
+    /// A service that uses too much has less for a while.
+    Throttled,
+    /// It has all of it again.
+    Released,
     /// The Engine answers.
     EngineUp,
     /// The Engine does not answer.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, ImageId, Project, ServiceName, Timestamp};
@@ -51,6 +52,8 @@ pub struct ProjectLedger {
     pub kept: BTreeMap<Subject, BTreeMap<String, String>>,
     /// Runs whose `post_start` hooks were run, by their beginning.
     pub hooked: BTreeMap<ContainerId, Timestamp>,
+    /// Containers that have less of the CPUs than their manifest says, as they used too much.
+    pub throttled: BTreeMap<ContainerId, Throttled>,
     /// What the Engine made otherwise than it was asked, by service.
     pub unheld: BTreeMap<ServiceName, Unheld>,
     /// The revision that everything is as it says, since then: it is healthy once its monitor time has passed.
@@ -204,6 +207,8 @@ pub struct Slot {
     pub breaker: Option<Breaker>,
     /// The container that was last started: if it is gone and was not removed by the controller, somebody else did it.
     pub started: Option<ContainerId>,
+    /// When that was asked for, until its check passes for the first time.
+    pub begun: Option<Timestamp>,
     /// The configuration it was started with.
     pub config: Option<String>,
     /// Containers that the controller itself stopped: should one be wanted again, its end is nobody's failure.
@@ -233,6 +238,13 @@ pub struct Breaker {
     pub opened: Timestamp,
     /// When the one try was made that follows the cool-down; `None`: none was made.
     pub tried: Option<Timestamp>,
+}
+
+/// A container that is throttled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Throttled {
+    /// Since then.
+    pub since: Timestamp,
 }
 
 /// A service that is emptied.

@@ -14,6 +14,7 @@ pub mod project;
 pub mod service;
 pub mod state;
 pub mod time;
+pub mod usage;
 
 pub use jiff::Timestamp;
 pub use names::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceId, ServiceName};

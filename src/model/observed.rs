@@ -10,6 +10,7 @@ use super::fields::{Difference, Fields};
 use super::health::{HealthClass, Reach};
 use super::project::IpamPool;
 use super::service::Port;
+use super::usage::Load;
 use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
 
 /// One project's part of the Engine: its containers and volumes, and every network (external ones are found by name).
@@ -110,6 +111,12 @@ pub struct Container {
     /// What the service's probe found in this run; `None`: the manifest has none.
     #[serde(skip)]
     pub probed: Option<HealthClass>,
+    /// How what it uses stands to what the manifest lets it; `None`: nobody watches.
+    #[serde(skip)]
+    pub load: Option<Load>,
+    /// CPUs of the host, where somebody watches.
+    #[serde(skip)]
+    pub host_cpus: Option<u32>,
     /// The Engine's words when its last start failed.
     pub error: Option<String>,
     /// What it is made with; `None`: nobody can tell.

@@ -9,7 +9,7 @@ use super::resources::Places;
 use super::rollout::Rollout;
 use super::slots::{Filled, Phase, Slot, Slots, attached};
 use super::strategy::{self, Outages};
-use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, breaker, readiness, removal};
+use super::{Action, Cause, Decision, Input, Waiting, WaitingOn, breaker, readiness, removal, throttle};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::service::Cascade;
@@ -228,6 +228,10 @@ impl Turn<'_, '_> {
                     return ServiceState::Starting { since: None };
                 }
                 let steps = decision.steps.len();
+                if let Some((action, cause)) = throttle::step(self.input, self.service, current) {
+                    decision.step(action, cause);
+                    return self.settled_state(slot, decision);
+                }
                 if readiness::hooks_pending(self.input, self.service, current, *since) {
                     self.run_hooks(slot, current, *since, decision);
                     return ServiceState::Starting { since: Some(*since) };
@@ -270,6 +274,10 @@ impl Turn<'_, '_> {
                 ServiceState::Starting { since: Some(*since) }
             }
             Phase::Running { since, health } => {
+                let slots = &self.input.ledger.slots;
+                if *health == Health::Healthy && slots.get(&self.subject(slot)).is_some_and(|s| s.begun.is_some()) {
+                    decision.arrived.insert(self.subject(slot));
+                }
                 if *health != Health::Unhealthy {
                     breaker::close_if_steady(self.input, self.service, &self.subject(slot), *since, decision);
                 }

@@ -11,6 +11,9 @@ use crate::model::service::{Cascade, FailureKind, Strategy};
 use crate::model::state::ServiceState;
 use crate::model::{ServiceName, Timestamp};
 
+/// The cause of the how-manieth restart.
+type CauseOf = fn(u32) -> Cause;
+
 impl Turn<'_, '_> {
     /// Starts again what runs but is not well, at its pace.
     pub(super) fn recover(
@@ -20,19 +23,8 @@ impl Turn<'_, '_> {
         (since, health): (Timestamp, Health),
         decision: &mut Decision,
     ) {
-        let late = match health {
-            Health::Unhealthy => false,
-            Health::Starting => {
-                let due = recovery::start_limit(self.input, self.service, since);
-                if due > self.input.now {
-                    decision.wake(due);
-                    return;
-                }
-                true
-            }
-            Health::None | Health::Healthy => return,
-        };
-        let strategy = self.service.extension.recovery.strategy(FailureKind::Unhealthy);
+        let Some((kind, cause)) = self.ailment(current, (since, health), decision) else { return };
+        let strategy = self.service.extension.recovery.strategy(kind);
         if !self.input.recovery.enabled || strategy == Strategy::None {
             return;
         }
@@ -41,11 +33,10 @@ impl Turn<'_, '_> {
             return;
         }
         let (at, made) = recovery::after_sickness(self.input, self.service, &self.subject(slot), since);
-        let attempt = made + 1;
-        let cause = if late { Cause::TimedOut { attempt } } else { Cause::Unhealthy { attempt } };
+        let cause = cause(made + 1);
         if at > self.input.now {
             decision.wake(at);
-            let error = if late { "it did not come up in time" } else { "its check fails" }.to_owned();
+            let error = cause.to_string();
             decision.wait(Some(&self.service.name), WaitingOn::Backoff { until: at, attempts: made, error });
             return;
         }
@@ -55,6 +46,31 @@ impl Turn<'_, '_> {
         let turn = (self.filled, slot);
         if !strategy::begins(self.input, self.project, self.slots, turn, &cause, decision) {
             self.stop(slot, current, cause, decision);
+        }
+    }
+
+    /// What is wrong with a container that runs, and the cause of a restart for it; `None`: nothing.
+    fn ailment(
+        &self,
+        current: &Container,
+        (since, health): (Timestamp, Health),
+        decision: &mut Decision,
+    ) -> Option<(FailureKind, CauseOf)> {
+        let restarts = self.service.extension.throttle.memory.is_some_and(|memory| memory.restart);
+        if restarts && current.load.is_some_and(|load| load.memory_high) {
+            return Some((FailureKind::OverLimit, |attempt| Cause::OverLimit { attempt }));
+        }
+        match health {
+            Health::None | Health::Healthy => None,
+            Health::Unhealthy => Some((FailureKind::Unhealthy, |attempt| Cause::Unhealthy { attempt })),
+            Health::Starting => {
+                let due = recovery::start_limit(self.input, self.service, current, since)?;
+                if due > self.input.now {
+                    decision.wake(due);
+                    return None;
+                }
+                Some((FailureKind::Unhealthy, |attempt| Cause::TimedOut { attempt }))
+            }
         }
     }
 

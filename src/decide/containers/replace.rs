@@ -182,14 +182,15 @@ impl Turn<'_, '_> {
                 self.stop(slot, current, Cause::ReplacementFailed, decision);
                 ServiceState::Starting { since: None }
             }
-            Phase::Running { since, health: Health::Starting }
-                if recovery::start_limit(self.input, self.service, *since) <= self.input.now =>
-            {
-                self.stop(slot, current, Cause::ReplacementFailed, decision);
-                ServiceState::Starting { since: None }
-            }
             Phase::Running { since, health: Health::Starting } => {
-                decision.wake(recovery::start_limit(self.input, self.service, *since));
+                match recovery::start_limit(self.input, self.service, current, *since) {
+                    Some(due) if due <= self.input.now => {
+                        self.stop(slot, current, Cause::ReplacementFailed, decision);
+                        return ServiceState::Starting { since: None };
+                    }
+                    Some(due) => decision.wake(due),
+                    None => {}
+                }
                 self.settled_state(slot, decision)
             }
             Phase::Restarting if current.restart_count >= REPLACEMENT_TRIES => {

@@ -115,6 +115,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
     let mounts = answer.mounts.unwrap_or_default().into_iter();
     let volumes = mounts.filter_map(|mount| Some((mount.destination?, mount.name.filter(|name| !name.is_empty())?)));
     let depends_on = found.remove(labels::DEPENDS_ON).unwrap_or_default();
+    let streak = state.health.as_ref().and_then(|health| health.failing_streak);
     Some(Container {
         id: ContainerId::trusted(answer.id?),
         name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -134,6 +135,8 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         health: match state.health.as_ref().and_then(|h| h.status) {
             Some(HealthStatusEnum::STARTING) => Health::Starting,
             Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+            // A pause makes it unhealthy without a check, and so it stays until the next one.
+            Some(HealthStatusEnum::UNHEALTHY) if streak == Some(0) => Health::Starting,
             Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
             _ => Health::None,
         },
@@ -146,6 +149,8 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         volumes: volumes.collect(),
         reach,
         probed: None,
+        load: None,
+        host_cpus: None,
         error: state.error.clone().filter(|e| !e.is_empty()),
         fields: Some(Arc::new(fields)),
         differences: None,

@@ -10,6 +10,7 @@ mod exec;
 pub(in crate::engine) mod fields;
 mod spec;
 mod update;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

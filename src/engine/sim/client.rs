@@ -17,12 +17,13 @@ use super::world::World;
 use super::{Shared, SimEngine, pace, refused};
 use crate::engine::{
     BuildSpec, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
-    EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec, docker,
+    EngineUsage, EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec, docker,
 };
 use crate::model::fields::Fields;
 use crate::model::health::{Reach, Way};
 use crate::model::observed::{Container, Image};
 use crate::model::service::{Hook, ProbeKind};
+use crate::model::usage::Usage;
 use crate::model::{ContainerId, NetworkId, Timestamp};
 use crate::probe::{Document, Outcome, Prober};
 
@@ -438,6 +439,13 @@ impl EngineWrite for Client {
         let container = id.clone();
         let call = Call::Signal { id: id.clone(), signal: signal.to_owned() };
         self.write(call, move |world| world.signal(&container)).await
+    }
+}
+
+impl EngineUsage for Client {
+    fn usage(&self, _: &ContainerId) -> BoxStream<'static, Result<Usage, EngineError>> {
+        // Simulated processes use nothing.
+        stream::pending().boxed()
     }
 }
 

@@ -73,6 +73,8 @@ impl Simulated {
             volumes: BTreeMap::new(),
             reach: Default::default(),
             probed: None,
+            load: None,
+            host_cpus: None,
             error: None,
             fields: made_of.fields.clone(),
             differences: None,

@@ -292,8 +292,8 @@ impl World {
         }
         container.seen.state = ContainerState::Paused;
         if container.made_of.check.is_some() {
-            // Nobody is told: the Engine says so of whatever it does not check.
-            container.seen.health = Health::Unhealthy;
+            // Nobody is told: the Engine says so of whatever it does not check, though no check failed.
+            container.seen.health = if container.failed_checks == 0 { Health::Starting } else { Health::Unhealthy };
         }
         self.emit_of(id, ContainerEvent::Paused);
         Ok(())

@@ -1,6 +1,4 @@
-//! The keys of `x-evenkeel`: what `extension` reads, and what it only knows of, for the JSON Schema.
-//!
-//! What is not acted on yet is open: editors complete it, and nothing about it is a mistake.
+//! The keys of `x-evenkeel`: what `extension` reads, for the JSON Schema.
 
 use super::Kind::Omitted;
 use super::{
@@ -57,10 +55,6 @@ static PRUNE: Layout = Layout { extensible: false, ..layout("prune", &[said("orp
 
 const fn closed(name: &'static str, fields: &'static [Field]) -> Layout {
     Layout { extensible: false, ..layout(name, fields) }
-}
-
-const fn later(name: &'static str, fields: &'static [Field]) -> Layout {
-    Layout { open: true, ..layout(name, fields) }
 }
 
 static HEALTH: Layout = closed(
@@ -125,7 +119,7 @@ static BREAKER: Layout = closed("breaker", &[said("cool_down", TEXT)]);
 static RESET: Layout = closed("reset", &[said("volumes", LIST)]);
 static DEGRADED: Layout = closed("degraded", &[said("stop", LIST)]);
 
-static THROTTLE: Layout = later(
+static THROTTLE: Layout = closed(
     "throttle",
     &[
         said("priority", INT_OR_TEXT),
@@ -135,9 +129,11 @@ static THROTTLE: Layout = later(
 );
 
 static CPU_THROTTLE: Layout =
-    later("cpu throttle", &[said("above", TEXT), said("for", TEXT), said("to", TEXT), said("release", TEXT)]);
-static MEMORY_THROTTLE: Layout =
-    later("memory throttle", &[said("above", TEXT), said("for", TEXT), said("action", TEXT)]);
+    closed("cpu throttle", &[said("above", TEXT), said("for", TEXT), said("to", TEXT), said("release", TEXT)]);
+static MEMORY_THROTTLE: Layout = closed(
+    "memory throttle",
+    &[said("above", TEXT), said("for", TEXT), said("action", Shape::Word(&["alert", "restart"]))],
+);
 
 static ROLLOUT: Layout = Layout {
     extensible: false,

@@ -185,10 +185,7 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ),
             ("health", "A probe that evenkeel makes itself: one of `http`, `tcp`, `grpc` and `exec`."),
             ("recovery", "What is done when the service fails, and how often."),
-            (
-                "throttle",
-                "What the service gives up when the host is under pressure. Not acted on by this version: it gives a warning.",
-            ),
+            ("throttle", "What the service gives up while it uses too much."),
             ("rollout", "What a failed update means, and how long a new revision is watched."),
             (
                 "reload",
@@ -240,7 +237,20 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
             ("body", "Text that must be in the answer."),
         ],
     ),
-    ("throttle", &[("priority", "Under pressure the lowest go first.")]),
+    (
+        "throttle",
+        &[
+            ("priority", "Under pressure the lowest go first. Not acted on by this version: it gives a warning."),
+            (
+                "cpu",
+                "`above` a part of its limit `for` a time it is lowered `to` a part, until it uses less than `release` of that.",
+            ),
+            (
+                "memory",
+                "`above` a part of its limit `for` a time there is an `alert`, or a `restart` before the kernel ends it.",
+            ),
+        ],
+    ),
     (
         "rollout",
         &[

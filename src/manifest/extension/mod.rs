@@ -3,6 +3,7 @@
 mod health;
 mod read;
 mod recovery;
+mod throttle;
 
 pub(super) use recovery::check as check_recovery;
 
@@ -18,8 +19,8 @@ use crate::model::service::{Reload, Rollout, ServiceExtension, Supervise};
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
 const PRUNE: [&str; 2] = ["orphans", "volumes"];
-const SERVICE: [&str; 9] =
-    ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload", "recovery", "health"];
+const SERVICE: [&str; 10] =
+    ["type", "critical", "suspend", "drift", "supervise", "rollout", "reload", "recovery", "health", "throttle"];
 /// Signals that programs take as news.
 const RELOADS: [&str; 4] = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
 const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
@@ -27,7 +28,7 @@ const ROLLOUT: [&str; 2] = ["on_failure", "monitor"];
 /// What DESIGN names for later versions: accepted with a remark, so that a manifest can be written ahead.
 const PROJECT_LATER: [&str; 0] = [];
 const PRUNE_LATER: [&str; 0] = [];
-const SERVICE_LATER: [&str; 1] = ["throttle"];
+const SERVICE_LATER: [&str; 0] = [];
 
 /// Reads the top-level `x-evenkeel`.
 pub(super) fn project(tree: &Node, report: &mut Report) -> ProjectExtension {
@@ -83,6 +84,7 @@ pub(super) fn service(service: &Node, report: &mut Report) -> ServiceExtension {
             "rollout" => extension.rollout = rollout(value, report),
             "reload" => extension.reload = reload(value, report),
             "recovery" => extension.recovery = recovery::recovery(value, report),
+            "throttle" => extension.throttle = throttle::throttle(value, report),
             "health" => {
                 extension.probe = health::health(value, report);
                 health::check(value, report);
@@ -210,6 +212,13 @@ mod tests {
         let recovery = SERVICE_EXTENSION.field("recovery").map(|f| f.shape);
         let Some(Shape::Object(recovery)) = recovery else { panic!("recovery is no mapping") };
         check(recovery, &recovery::RECOVERY, &[]);
+        let throttle = SERVICE_EXTENSION.field("throttle").map(|f| f.shape);
+        let Some(Shape::Object(throttle)) = throttle else { panic!("throttle is no mapping") };
+        check(throttle, &throttle::THROTTLE, &throttle::THROTTLE_LATER);
+        for (key, known) in [("cpu", &throttle::CPU[..]), ("memory", &throttle::MEMORY)] {
+            let Some(Shape::Object(part)) = throttle.field(key).map(|f| f.shape) else { panic!("{key} is no mapping") };
+            check(part, known, &[]);
+        }
         let health = SERVICE_EXTENSION.field("health").map(|f| f.shape);
         let Some(Shape::Object(health)) = health else { panic!("health is no mapping") };
         check(health, &health::HEALTH, &[]);

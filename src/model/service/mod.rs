@@ -7,6 +7,7 @@ mod network;
 mod probe;
 mod recovery;
 mod resources;
+mod throttle;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub use network::{Attachment, ExternalLink, Link, NamespaceMode, Port};
 pub use probe::{HttpProbe, Probe, ProbeKind};
 pub use recovery::{Backoff, Cascade, FailureKind, Recovery, Strategy};
 pub use resources::{Blkio, Bytes, Device, DeviceRate, DeviceRequest, Resources, Ulimit};
+pub use throttle::{CpuThrottle, MemoryThrottle, Throttle};
 
 use super::project::DriftMode;
 use super::{ContainerId, ProjectName, ServiceName, hash};
@@ -323,6 +325,9 @@ pub struct ServiceExtension {
     /// `health`.
     #[serde(default)]
     pub probe: Option<Probe>,
+    /// `throttle`.
+    #[serde(default)]
+    pub throttle: Throttle,
 }
 
 /// `reload`: how a process takes notice of files that changed.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use evenkeel::engine::{
     BuildSpec, ContainerEvent, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo,
-    EngineRead, EngineWrite, EventKind, FileSpec, ListedContainer, Listing, NetworkSpec, VolumeSpec,
+    EngineRead, EngineUsage, EngineWrite, EventKind, FileSpec, ListedContainer, Listing, NetworkSpec, VolumeSpec,
 };
 use evenkeel::model::fields::Fields;
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Image, Network, Observed, Volume};
 use evenkeel::model::service::Hook;
+use evenkeel::model::usage::Usage;
 use evenkeel::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -227,6 +228,8 @@ impl EngineWrite for Fake {
             volumes: BTreeMap::new(),
             reach: Default::default(),
             probed: None,
+            load: None,
+            host_cpus: None,
             error: None,
             fields: None,
             differences: None,
@@ -283,6 +286,12 @@ impl EngineWrite for Fake {
 
     async fn signal(&self, id: &ContainerId, _: &str) -> Answer<()> {
         self.change(id, ContainerEvent::Changed, |_| {})
+    }
+}
+
+impl EngineUsage for Fake {
+    fn usage(&self, _: &ContainerId) -> BoxStream<'static, Answer<Usage>> {
+        stream::pending().boxed()
     }
 }
 

@@ -9,7 +9,6 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use evenkeel::api::{ApiState, router};
 use evenkeel::control::ledger::Store;
-use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::publish::Snapshot;
 use evenkeel::control::watch::{WatchOptions, read};
 use evenkeel::control::{Controller, Handle, Options, SystemClock};
@@ -81,16 +80,9 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("manifests")).unwrap();
         let options = Options {
-            root: dir.path().join("manifests"),
-            single: false,
-            asked_only: false,
-            parallel: 8,
-            start_delay: Duration::ZERO,
-            resync: Duration::from_secs(60),
-            take_over: false,
             recovery: RecoveryPolicy { initial: Duration::from_secs(60), ..RecoveryPolicy::default() },
-            health: HealthOptions::default(),
             address: "memory".into(),
+            ..Options::of(dir.path().join("manifests"))
         };
         let engine = Arc::new(Fake::new());
         engine.away.store(away, Ordering::SeqCst);

@@ -66,6 +66,8 @@ impl World {
             volumes: BTreeMap::new(),
             reach: Default::default(),
             probed: None,
+            load: None,
+            host_cpus: None,
             error: None,
             fields: None,
             differences: None,

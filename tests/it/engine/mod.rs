@@ -33,6 +33,7 @@ mod restart_policy;
 mod rollout;
 mod sharing;
 mod shutdown;
+mod throttle;
 mod update;
 mod volumes;
 mod watching;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{SOON, World, wait_for, wait_until};
 
 /// Tells a demo service how to behave.
-fn tell(world: &World, id: &str, behaviour: &Value) {
+pub fn tell(world: &World, id: &str, behaviour: &Value) {
     let networks = world.engine.inspect(id)["NetworkSettings"]["Networks"].clone();
     let address = networks.as_object().unwrap().values().find_map(|n| n["IPAddress"].as_str()).unwrap().to_owned();
     let body = behaviour.to_string();

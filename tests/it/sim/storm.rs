@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::control::Options;
-use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::publish::{Notice, Observer};
 use evenkeel::control::watch::WatchOptions;
 use evenkeel::decide::{Action, RecoveryPolicy};
@@ -101,16 +100,8 @@ fn stage(dir: &Path, lookout: &Lookout) -> Stage {
         world.directed_by(Box::new(lookout.clone()));
     });
     let control = Options {
-        root: root.clone(),
-        single: false,
-        asked_only: false,
-        parallel: 8,
-        start_delay: Duration::ZERO,
-        resync: Duration::from_secs(60),
-        take_over: false,
         recovery: RecoveryPolicy { max_parallel: 4, ..RecoveryPolicy::default() },
-        health: HealthOptions::default(),
-        address: "simulated".to_owned(),
+        ..Options::of(root.clone())
     };
     let watch = WatchOptions { root, environment: [].into(), rescan: Duration::from_secs(30) };
     Stage::new(engine, StageOptions { control, watch, state })

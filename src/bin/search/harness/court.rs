@@ -67,6 +67,8 @@ pub struct Court {
     /// Containers that had another one beside them, or a namespace no more, when their stop was asked for: a slow call may
     /// find it otherwise.
     replaced: BTreeSet<ContainerId>,
+    /// Unhealthy in this run, once at least: a restart is asked for, and may find it well.
+    sick: BTreeSet<ContainerId>,
     /// Containers that the controller is stopping.
     stopping: BTreeSet<ContainerId>,
     /// Services that seem to have ended by themselves with 0, as the kill before it went unheard.
@@ -118,6 +120,7 @@ impl Clerk {
             killed: BTreeSet::new(),
             ended: BTreeSet::new(),
             replaced: BTreeSet::new(),
+            sick: BTreeSet::new(),
             stopping: BTreeSet::new(),
             seem_done: BTreeSet::new(),
             deaf: false,
@@ -228,8 +231,12 @@ impl Court {
                 // In another configuration, or by somebody else: what was done is another matter then.
                 self.done.retain(|key, _| Some(key) != service.as_ref());
                 self.killed.remove(id);
+                self.sick.remove(id);
                 self.stopping.remove(id);
                 self.ours.remove(id);
+            }
+            ContainerEvent::Health(Health::Unhealthy) => {
+                self.sick.insert(id.clone());
             }
             ContainerEvent::Killed => {
                 self.killed.insert(id.clone());

@@ -5,11 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel::control::probing::HealthOptions;
 use evenkeel::control::publish::ProjectView;
 use evenkeel::control::watch::WatchOptions;
 use evenkeel::control::{Operation, Options};
-use evenkeel::decide::RecoveryPolicy;
 use evenkeel::engine::sim::{Blueprint, Model, SimEngine, World};
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{ImageId, ProjectName, ServiceName, Timestamp, labels};
@@ -94,18 +92,7 @@ struct Goal {
 fn options(scenario: &Scenario, folder: &Path) -> StageOptions {
     let root = folder.join("manifests");
     StageOptions {
-        control: Options {
-            root: root.clone(),
-            single: false,
-            asked_only: false,
-            parallel: usize::from(scenario.parallel.max(1)),
-            start_delay: Duration::ZERO,
-            resync: Duration::from_secs(60),
-            take_over: false,
-            recovery: RecoveryPolicy::default(),
-            health: HealthOptions::default(),
-            address: "simulated".to_owned(),
-        },
+        control: Options { parallel: usize::from(scenario.parallel.max(1)), ..Options::of(root.clone()) },
         watch: WatchOptions { root, environment: BTreeMap::new(), rescan: Duration::from_secs(30) },
         state: folder.join("state"),
     }

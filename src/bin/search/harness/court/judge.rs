@@ -110,7 +110,7 @@ impl Court {
     /// Nothing that is wanted in all versions is stopped before there is something in its place.
     fn check_stop(&mut self, container: &Container, world: &World) {
         self.stopping.insert(container.id.clone());
-        let healthy = matches!(container.health, Health::None | Health::Healthy);
+        let healthy = matches!(container.health, Health::None | Health::Healthy) && !self.sick.contains(&container.id);
         let alone = !world.containers().any(|c| twins(c, container)) && !self.replaced.contains(&container.id);
         // What was done once may be stopped: somebody else started it again.
         let key = container.service.as_ref().map(|s| (container.project.to_string(), s.to_string()));
