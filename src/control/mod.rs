@@ -201,6 +201,7 @@ pub struct Controller {
     store: Store,
     instance: InstanceId,
     clock: Arc<dyn Clock>,
+    pulse: clock::Pulse,
     observer: Arc<dyn Observer>,
     /// Asks the watcher for a reading.
     readings: mpsc::UnboundedSender<Instant>,
@@ -301,6 +302,7 @@ impl Controller {
             engine,
             store,
             instance,
+            pulse: clock::Pulse::new(clock.now()),
             clock,
             observer,
             readings,
@@ -368,6 +370,7 @@ impl Controller {
                     self.receive(message);
                 }
             }
+            self.note_clock();
             self.on_time();
             if let Some(limit) = self.stopping
                 && (self.running == 0 || Instant::now() >= limit)

@@ -115,6 +115,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
     let mounts = answer.mounts.unwrap_or_default().into_iter();
     let volumes = mounts.filter_map(|mount| Some((mount.destination?, mount.name.filter(|name| !name.is_empty())?)));
     let depends_on = found.remove(labels::DEPENDS_ON).unwrap_or_default();
+    let lives = matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED));
     let streak = state.health.as_ref().and_then(|health| health.failing_streak);
     Some(Container {
         id: ContainerId::trusted(answer.id?),
@@ -136,7 +137,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
             Some(HealthStatusEnum::STARTING) => Health::Starting,
             Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
             // A pause makes it unhealthy without a check, and so it stays until the next one.
-            Some(HealthStatusEnum::UNHEALTHY) if streak == Some(0) => Health::Starting,
+            Some(HealthStatusEnum::UNHEALTHY) if streak == Some(0) && lives => Health::Starting,
             Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
             _ => Health::None,
         },

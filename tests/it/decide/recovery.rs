@@ -10,6 +10,7 @@ use evenkeel::model::usage::Load;
 use expect_test::expect;
 
 use super::scene::Scene;
+use super::world::Run;
 
 fn replica(service: &str) -> Subject {
     Subject::Replica(ServiceName::trusted(service), 1)
@@ -92,21 +93,21 @@ fn a_breaker_opens_after_five_restarts_lets_one_try_through_after_each_cool_down
            3 closed: start a/1 (c00000000002): it had been stopped, and is wanted again
            4 closed: stop a/1 (c00000000002): its check fails (restart 3)
            5 closed: start a/1 (c00000000002): it had been stopped, and is wanted again
-           6 closed: a waits for the next attempt at 2026-01-01T00:00:11Z (3 so far): its check fails
+           6 closed: a waits for the next attempt at 2026-01-01T00:00:11Z (3 so far): its check fails (restart 4)
            8 closed: stop a/1 (c00000000002): its check fails (restart 4)
            9 closed: start a/1 (c00000000002): it had been stopped, and is wanted again
-          10 closed: a waits for the next attempt at 2026-01-01T00:00:19Z (4 so far): its check fails
+          10 closed: a waits for the next attempt at 2026-01-01T00:00:19Z (4 so far): its check fails (restart 5)
           16 closed: stop a/1 (c00000000002): its check fails (restart 5)
           17 closed: start a/1 (c00000000002): it had been stopped, and is wanted again
-          18 closed: a waits for the next attempt at 2026-01-01T00:00:35Z (5 so far): its check fails
+          18 closed: a waits for the next attempt at 2026-01-01T00:00:35Z (5 so far): its check fails (restart 6)
           32 open: a waits for one more try at 2026-01-01T00:05:35Z, as it was started again too often: its check fails (restart 6)
          332 half_open: stop a/1 (c00000000002): its check fails (restart 6)
          333 half_open: start a/1 (c00000000002): it had been stopped, and is wanted again
-         334 half_open: a waits for the next attempt at 2026-01-01T00:06:07Z (6 so far): its check fails
+         334 half_open: a waits for the next attempt at 2026-01-01T00:06:07Z (6 so far): its check fails (restart 7)
          364 open: a waits for one more try at 2026-01-01T00:11:07Z, as it was started again too often: its check fails (restart 7)
          664 half_open: stop a/1 (c00000000002): its check fails (restart 7)
          665 half_open: start a/1 (c00000000002): it had been stopped, and is wanted again
-         666 half_open: a waits for the next attempt at 2026-01-01T00:12:11Z (7 so far): its check fails
+         666 half_open: a waits for the next attempt at 2026-01-01T00:12:11Z (7 so far): its check fails (restart 8)
          728 open: a waits for one more try at 2026-01-01T00:17:11Z, as it was started again too often: its check fails (restart 8)
         1028 half_open: stop a/1 (c00000000002): its check fails (restart 8)
         1029 half_open: start a/1 (c00000000002): it had been stopped, and is wanted again
@@ -309,9 +310,9 @@ fn recoveries_take_turns_critical_services_first() {
 
 #[test]
 fn a_start_that_takes_too_long_has_failed() {
-    let mut scene = Scene::converged(&ONE.replace("[CMD, check]", "[CMD, check], start_period: 1m"));
-    let id = scene.id("a", 1);
-    scene.world.get(&id).health = Health::Starting;
+    let mut scene = Scene::of(&ONE.replace("[CMD, check]", "[CMD, check], start_period: 1m"));
+    scene.runs.insert("a".to_owned(), Run::Stays(Health::Starting));
+    scene.settle();
     let mut text = String::new();
     for seconds in [600, 100] {
         scene.world.pass(seconds);

@@ -155,9 +155,9 @@ fn a_frozen_one_is_not_checked() {
         start web: ok
           web: running, healthy
         by hand: pause web: ok
-          web: paused, unhealthy
+          web: paused, starting
         unpause web: ok
-          web: running, unhealthy
+          web: running, starting
           web: running, healthy
         by hand: pause web: ok
         stop web: ok
