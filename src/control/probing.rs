@@ -159,8 +159,7 @@ impl Controller {
             let Some(container) = self.cache.container(&id).cloned() else { continue };
             let reach = self.reach_of(&container, target);
             let same = self.probing.running.get(&id).is_some_and(|running| {
-                let lately = time::between(running.run.1, since).max(time::between(since, running.run.1));
-                let one_run = running.run.0 == container.pid && lately < Duration::from_secs(1);
+                let one_run = running.run.0 == container.pid && time::is_one_start(running.run.1, since);
                 one_run && *running.probe == *probe && running.reach == reach
             });
             if !same {

@@ -1,8 +1,7 @@
 //! Which run of a container an event or an inspect tells of.
 
-use jiff::SignedDuration;
-
 use crate::model::observed::{Container, ContainerState};
+use crate::model::time;
 
 /// Whether an inspect tells of a time before what is known by an event: what runs was not just made, what ran out does
 /// not run since before that, and what began did not end before it.
@@ -15,12 +14,12 @@ pub(super) fn is_behind(known: ContainerState, told: ContainerState) -> bool {
     }
 }
 
-/// Whether both tell of the same run: an event and an inspect tell of its start at slightly different times.
+/// Whether both tell of the same run.
 pub(super) fn is_one(known: ContainerState, told: ContainerState) -> bool {
     let (ContainerState::Running { since: a }, ContainerState::Running { since: b }) = (known, told) else {
         return false;
     };
-    a.duration_since(b).abs() < SignedDuration::from_secs(1)
+    time::is_one_start(a, b)
 }
 
 /// Whether what an inspect tells is of the run that is known already, and what is known of its end belongs to it.

@@ -100,7 +100,7 @@ impl Controller {
             *unanswered = now.min(*unanswered);
         }
         let others = self.others(name);
-        let room = self.room_for(name);
+        let room = self.herd.room_for(name, self.options.recovery.max_parallel);
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
         if let Some(target) = &target {
@@ -165,6 +165,7 @@ impl Controller {
         let before = std::mem::replace(&mut tracked.decision, decision.clone());
         self.tell_changes(name, &before, &decision);
         if decision.gone {
+            self.forget_recoveries(name);
             self.gone(name);
             return;
         }

@@ -274,6 +274,8 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     let other_projects = readiness::projects(input, project);
     let rollout = rollout::Rollout::of(input, project);
     let places = resources::decide(input, project, &slots, decision);
+    let gone = input.ledger.resets.keys().filter(|service| !project.services.contains_key(*service));
+    decision.regimes.extend(gone.map(|service| Regime::IsReset { service: service.clone() }));
     let outages = strategy::Outages::of(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
     for (place, filled) in slots.in_order() {

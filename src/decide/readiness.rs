@@ -1,7 +1,6 @@
 //! Whether what a service depends on is ready.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::recovery::Verdict;
 use super::slots::{Phase, Slots};
@@ -48,7 +47,8 @@ pub(super) fn unmet(input: &Input<'_>, slots: &Slots<'_>, project: &Project, ser
 
 /// Why a dependency's condition does not hold, and whether that is a failure rather than a matter of time.
 fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: Condition) -> Option<(String, bool)> {
-    slots.of_service(name).iter().find_map(|slot| {
+    let filled = slots.find(name)?;
+    filled.slots.iter().find_map(|slot| {
         let subject = Subject::Replica(name.clone(), slot.number);
         let failing = input.ledger.failures.get(&subject).map(|f| f.error.clone());
         let progress = |text: &str| match &failing {
@@ -56,7 +56,7 @@ fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: 
             None => Some((text.to_owned(), false)),
         };
         if let (Some(current), Phase::Running { since, .. }) = (slot.current, &slot.phase)
-            && slots.find(name).is_some_and(|filled| hooks_pending(input, filled.service, current, *since))
+            && hooks_pending(input, filled.service, current, *since)
         {
             return progress("its hooks have not run yet");
         }
@@ -92,8 +92,7 @@ pub(super) fn hooks_pending(input: &Input<'_>, service: &Service, container: &Co
     }
     let subject = Subject::Replica(service.name.clone(), container.number);
     let ours = input.ledger.slots.get(&subject).is_some_and(|slot| slot.started.as_ref() == Some(&container.id));
-    // An event and an inspect tell of a start at slightly different times.
-    let run = |at: &Timestamp| time::between(*at, since).max(time::between(since, *at)) < Duration::from_secs(1);
+    let run = |at: &Timestamp| time::is_one_start(*at, since);
     ours && !input.ledger.hooked.get(&container.id).is_some_and(run)
 }
 

@@ -11,7 +11,7 @@ use crate::model::ledger::{ProjectRestart, Subject};
 use crate::model::observed::{Container, Health};
 use crate::model::service::{Cascade, FailureKind, Strategy};
 use crate::model::state::{ProjectState, ServiceState};
-use crate::model::{ContainerId, Project, ServiceName, names, time};
+use crate::model::{ContainerId, Project, Service, ServiceName, names, time};
 
 /// So long a service is well before what was given up for it is started again.
 const STEADY: Duration = Duration::from_secs(10);
@@ -208,6 +208,12 @@ fn gives_up(input: &Input<'_>, filled: &Filled<'_>, decision: &mut Decision) -> 
     false
 }
 
+/// The volumes that a service's manifest lets be emptied, by their names in the Engine.
+pub(super) fn reset_volumes(project: &Project, service: &Service) -> BTreeSet<String> {
+    let volumes = service.extension.recovery.reset_volumes.iter().filter_map(|key| project.volumes.get(key));
+    volumes.filter(|volume| !volume.external).map(|volume| volume.name.clone()).collect()
+}
+
 /// Begins what a strategy asks for beyond a restart; `false`: a restart is all.
 pub(super) fn begins(
     input: &Input<'_>,
@@ -222,8 +228,7 @@ pub(super) fn begins(
     let subject = Subject::Replica(service.name.clone(), slot.number);
     match service.extension.recovery.strategy(kind) {
         Strategy::RestartWithReset => {
-            let volumes = service.extension.recovery.reset_volumes.iter();
-            let volumes = volumes.filter_map(|key| Some(project.volumes.get(key)?.name.clone())).collect();
+            let volumes = reset_volumes(project, service);
             let anonymous = |container: &Container| {
                 let all = container.volumes.iter().filter(|(_, volume)| names::is_anonymous(volume));
                 all.map(|(path, volume)| (path.clone(), volume.clone())).collect::<BTreeMap<_, _>>()

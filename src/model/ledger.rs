@@ -5,11 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, ImageId, Project, ServiceName, Timestamp};
+use super::{ContainerId, ImageId, Project, ServiceName, Timestamp, time};
 
 /// What is remembered of one project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -140,9 +139,9 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Whether they are of this run: an event and an inspect tell of its start at slightly different times.
+    /// Whether they are of this run.
     pub fn is_of(&self, pid: u32, since: Timestamp) -> bool {
-        self.pid == pid && self.since.duration_since(since).abs() < SignedDuration::from_secs(1)
+        self.pid == pid && time::is_one_start(self.since, since)
     }
 
     /// The field that tells of a file's content.

@@ -94,7 +94,10 @@ impl Turn<'_, '_> {
             left.for_each(|container| self.take_down(container, true, Cause::Reset, decision));
             return ServiceState::Stopping;
         }
-        let mut there = reset.volumes.iter().filter(|name| self.input.observed.volumes.contains_key(*name)).peekable();
+        // The manifest may say otherwise by now: what it does not name any more is kept.
+        let named = strategy::reset_volumes(self.project, self.service);
+        let there = |name: &&String| self.input.observed.volumes.contains_key(*name);
+        let mut there = reset.volumes.intersection(&named).filter(there).peekable();
         if there.peek().is_none() {
             decision.regimes.push(Regime::IsReset { service: self.service.name.clone() });
         }

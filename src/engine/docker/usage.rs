@@ -57,8 +57,7 @@ fn usage(stats: &ContainerStatsResponse) -> Option<Usage> {
     let memory = stats.memory_stats.as_ref()?;
     let cache = |key: &str| memory.stats.as_ref().and_then(|all| all.get(key).copied());
     // The second version of control groups has one name for it, the first another.
-    let cache =
-        cache("inactive_file").filter(|_| cache("total_inactive_file").is_none()).or(cache("total_inactive_file"));
+    let cache = cache("total_inactive_file").or_else(|| cache("inactive_file"));
     #[allow(clippy::cast_precision_loss)]
     let cpus = nanos(now)?.saturating_sub(nanos(before)?) as f64 / 1e9 / seconds;
     Some(Usage {

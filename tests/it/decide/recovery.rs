@@ -224,6 +224,24 @@ volumes: {cache: {}, data: {}}
 }
 
 #[test]
+fn what_the_manifest_does_not_name_any_more_is_not_emptied_though_that_had_begun() {
+    let yaml = |reset: &str| {
+        format!(
+            "services: {{a: {{image: 'a:1', volumes: ['cache:/cache'], x-evenkeel: {{recovery: {{strategy: restart_with_reset\
+             {reset}}}}}}}}}\nvolumes: {{cache: {{}}}}\n"
+        )
+    };
+    let mut scene = Scene::converged(&yaml(", reset: {volumes: [cache]}"));
+    crash(&mut scene, "a");
+    scene.round();
+    assert_eq!(scene.ledger.resets.len(), 1, "it has begun");
+    scene.change(&yaml(""));
+    let text = scene.settle();
+    assert!(text.contains("remove a/1") && text.contains("create a/1") && !text.contains("volume"), "{text}");
+    assert!(scene.ledger.resets.is_empty());
+}
+
+#[test]
 fn what_can_be_done_without_is_given_up_for_a_while_and_restored_afterwards() {
     let yaml = "services:
   a: {image: 'a:1', healthcheck: {test: [CMD, check]}, x-evenkeel: {recovery: {strategy: degraded_mode, degraded: {stop: [extra]}}}}

@@ -128,7 +128,7 @@ fn what_is_given_up_for_another_service_comes_back_with_it() {
 }
 
 #[test]
-fn dependents_are_stopped_with_a_service_that_is_not_well_and_the_project_comes_back_in_order() {
+fn the_whole_project_is_started_again_in_order_for_a_service_that_fails() {
     let Some(world) = World::new() else { return };
     let shop = world.project("shop");
     let check = "healthcheck: {test: [CMD, /demo-service, health], interval: 1s, retries: 1}";
