@@ -11,6 +11,8 @@ mod proxy;
 mod report;
 #[path = "support/stage.rs"]
 mod stage;
+#[path = "support/watching.rs"]
+mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -100,6 +102,8 @@ enum Part {
     Save,
     /// What is used while there is nothing to do.
     Idle,
+    /// What it costs to know how services are.
+    Watch,
     /// A chain of services that wait for each other to be healthy.
     Healthy,
     /// One of many services changes.
@@ -247,6 +251,9 @@ impl Bench {
             }
             if wanted(Part::Idle) {
                 keep(self.idle()?)?;
+            }
+            if wanted(Part::Watch) {
+                keep(self.watch()?)?;
             }
         }
         Ok(!self.args.check || missed == 0)

@@ -136,6 +136,7 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             probed: None,
             load: None,
             host_cpus: None,
+            squeeze: None,
             error: None,
             fields: None,
             differences: None,

@@ -54,7 +54,7 @@ pub fn router(state: ApiState) -> Router {
 }
 
 async fn metrics(State(state): State<ApiState>) -> Response {
-    let text = state.metrics.render(&state.control.snapshot());
+    let text = state.metrics.render(&state.control.snapshot(), state.control.usage());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

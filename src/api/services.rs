@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ApiError, ApiState};
 use crate::control::publish::{ServiceView, Snapshot};
+use crate::model::{ProjectName, ServiceName};
 
 #[derive(Deserialize)]
 pub(super) struct Filter {
@@ -17,17 +18,20 @@ pub(super) struct Filter {
     state: Option<String>,
 }
 
-fn document(project: &str, service: &ServiceView) -> Value {
+/// A service, with its project and its name.
+type Found<'s> = (&'s ProjectName, &'s ServiceName, &'s ServiceView);
+
+fn document(project: &ProjectName, name: &ServiceName, service: &ServiceView) -> Value {
     let mut value = serde_json::to_value(service).unwrap_or_default();
     if let Value::Object(map) = &mut value {
-        map.insert("project".into(), project.into());
-        map.insert("name".into(), service.id.split_once('.').map_or("", |(_, name)| name).into());
+        map.insert("project".into(), project.as_str().into());
+        map.insert("name".into(), name.as_str().into());
     }
     value
 }
 
-fn all(snapshot: &Snapshot) -> impl Iterator<Item = (&str, &ServiceView)> {
-    snapshot.projects.iter().flat_map(|(name, p)| p.services.values().map(|s| (name.as_str(), s)))
+fn all(snapshot: &Snapshot) -> impl Iterator<Item = Found<'_>> {
+    snapshot.projects.iter().flat_map(|(project, p)| p.services.iter().map(move |(name, s)| (project, name, s)))
 }
 
 pub(super) async fn list(
@@ -37,11 +41,11 @@ pub(super) async fn list(
     let Query(filter) = filter?;
     let snapshot = state.control.snapshot();
     let services: Vec<Value> = all(&snapshot)
-        .filter(|(project, s)| {
-            filter.project.as_deref().is_none_or(|p| p == *project)
+        .filter(|(project, _, s)| {
+            filter.project.as_deref().is_none_or(|p| p == project.as_str())
                 && filter.state.as_deref().is_none_or(|wanted| s.state.as_str() == wanted)
         })
-        .map(|(project, s)| document(project, s))
+        .map(|(project, name, s)| document(project, name, s))
         .collect();
     Ok(Json(json!({"services": services, "engine": if snapshot.engine.up { "up" } else { "down" }})))
 }
@@ -52,8 +56,16 @@ pub(super) async fn one(
 ) -> Result<Json<Value>, ApiError> {
     let Path(id) = id?;
     let snapshot = state.control.snapshot();
-    let (project, service) = find(&snapshot, &id)?;
-    Ok(Json(document(project, service)))
+    let (project, name, service) = find(&snapshot, &id)?;
+    state.control.look_at(project, name);
+    let mut document = document(project, name, service);
+    let containers = document.get_mut("containers").and_then(Value::as_array_mut);
+    for (container, value) in service.containers.iter().zip(containers.into_iter().flatten()) {
+        if let Some(usage) = state.control.usage().of(&container.id) {
+            value["usage"] = serde_json::to_value(usage).unwrap_or_default();
+        }
+    }
+    Ok(Json(document))
 }
 
 /// How well a service is, with what its probes found just now.
@@ -63,7 +75,7 @@ pub(super) async fn health(
 ) -> Result<Json<Value>, ApiError> {
     let Path(id) = id?;
     let snapshot = state.control.snapshot();
-    let (_, service) = find(&snapshot, &id)?;
+    let (_, _, service) = find(&snapshot, &id)?;
     let containers = service.containers.iter().map(|container| {
         let probed = state.control.probed().of(&container.id);
         json!({"name": container.name, "state": container.state, "health": container.health, "probed": probed})
@@ -81,16 +93,16 @@ pub(super) async fn health(
 }
 
 /// A service by its id, or by its bare name where only one has that.
-fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Result<(&'s str, &'s ServiceView), ApiError> {
-    if let Some(found) = all(snapshot).find(|(_, s)| s.id == id) {
+fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Result<Found<'s>, ApiError> {
+    if let Some(found) = all(snapshot).find(|(_, _, s)| s.id == id) {
         return Ok(found);
     }
-    let named: Vec<_> = all(snapshot).filter(|(_, s)| s.id.split_once('.').is_some_and(|(_, n)| n == id)).collect();
+    let named: Vec<_> = all(snapshot).filter(|(_, name, _)| name.as_str() == id).collect();
     match named.as_slice() {
         [found] => Ok(*found),
         [] => Err(ApiError::not_found(format!("there is no service `{id}`"))),
         several => {
-            let ids: Vec<_> = several.iter().map(|(_, s)| s.id.as_str()).collect();
+            let ids: Vec<_> = several.iter().map(|(_, _, s)| s.id.as_str()).collect();
             Err(ApiError::bad_request(format!("`{id}` names several services: {}", ids.join(", "))))
         }
     }

@@ -147,7 +147,9 @@ fn hopeless_services(project: &ProjectView) -> Vec<String> {
         WaitingOn::Backoff { attempts, error, .. } if w.service.is_none() && *attempts >= ATTEMPTS => {
             Some(format!("{}: {error}", project.name))
         }
-        WaitingOn::External { .. } | WaitingOn::OtherInstance { .. } => Some(format!("{} {w}", project.name)),
+        WaitingOn::External { .. } | WaitingOn::OtherInstance { .. } | WaitingOn::Resources { .. } => {
+            Some(format!("{} {w}", project.name))
+        }
         _ => None,
     });
     services.chain(others).collect()

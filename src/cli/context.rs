@@ -111,6 +111,8 @@ impl Context {
         let store = Store::open(&self.state)?;
         let lock = Lock::take(&self.state, &format!("`evenkeel {verb}` (pid {})", std::process::id()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // A host that is reached over the network is another one.
+        let is_local = address.starts_with("unix:");
         let options = Options {
             root: scope.root.clone(),
             single: scope.single,
@@ -121,6 +123,8 @@ impl Context {
             take_over: self.take_over,
             recovery: self.recovery(),
             health: self.settings.health_options(),
+            host: is_local.then(|| self.settings.host_options()),
+            stats: self.settings.health.stats,
             address,
         };
         let (readings, asked) = mpsc::unbounded_channel();

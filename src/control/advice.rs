@@ -74,6 +74,15 @@ pub(super) fn of(service: &ServiceName, state: &ServiceState, waiting: &[Waiting
     if let Some(advice) = port {
         return Some(StartFailure { kind: StartFailureKind::PortTaken, advice });
     }
+    let resources = own().find_map(|w| match &w.on {
+        WaitingOn::Resources { reserved, free } => {
+            Some(format!("stop something else, or reserve less than {reserved}: the host has {free}"))
+        }
+        _ => None,
+    });
+    if let Some(advice) = resources {
+        return Some(StartFailure { kind: StartFailureKind::InsufficientResources, advice });
+    }
     if matches!(state, ServiceState::Waiting { .. } | ServiceState::NotStarted) {
         let external = waiting.iter().find_map(|w| match &w.on {
             WaitingOn::External { what } => Some(format!("make the external {what}, or take it out of the manifest")),

@@ -170,6 +170,7 @@ impl Controller {
         };
         self.reconnect = Reconnect::default();
         self.capabilities = connection.info.capabilities;
+        self.engine_memory = connection.info.memory;
         let point = self.cache.point();
         self.cache.listed(point, &connection.listing);
         let now = self.clock.now();

@@ -9,6 +9,7 @@
 //! Nothing is decided while the engine is away or what is known of a project is out of date.
 
 pub mod advice;
+pub mod board;
 mod budget;
 mod checks;
 mod clock;
@@ -17,6 +18,7 @@ mod execute;
 mod files;
 mod guard;
 mod herd;
+pub mod host;
 mod images;
 pub mod interest;
 pub mod ledger;
@@ -29,6 +31,7 @@ mod operations;
 mod places;
 pub mod planted;
 mod ports;
+mod pressure;
 pub mod probing;
 mod projects;
 pub mod publish;
@@ -52,6 +55,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::time::Instant;
 
+use board::Board;
 pub use clock::{Clock, SystemClock};
 use ledger::{LedgerError, Store};
 use observe::Cache;
@@ -63,12 +67,14 @@ use tracked::Tracked;
 use watch::Reading;
 
 use crate::decide::RecoveryPolicy;
+use crate::decide::pressure::HostGuard;
 use crate::engine::{Engine, EngineError, EngineEvent, Listing};
 use crate::model::event::{Event, EventType, Severity};
+use crate::model::health::Probed;
 use crate::model::ledger::HostLedger;
 use crate::model::observed::{Capabilities, Container, Image};
-use crate::model::usage::Load;
-use crate::model::{ContainerId, InstanceId, ProjectName, Timestamp, time};
+use crate::model::usage::{HostLoad, Load, Usage};
+use crate::model::{ContainerId, InstanceId, ProjectName, ServiceName, Timestamp, time};
 use crate::probe::track::News;
 use crate::probe::{NetworkProber, Prober};
 
@@ -98,6 +104,10 @@ pub struct Options {
     pub recovery: RecoveryPolicy,
     /// How probes are made where manifests do not say.
     pub health: probing::HealthOptions,
+    /// How the host is watched; `None`: not at all.
+    pub host: Option<host::HostOptions>,
+    /// What services with limits use is followed; else only of those with a throttle, and of those that somebody looks at.
+    pub stats: bool,
     /// Where the Engine is, in words.
     pub address: String,
 }
@@ -115,6 +125,8 @@ impl Options {
             take_over: false,
             recovery: RecoveryPolicy::default(),
             health: probing::HealthOptions::default(),
+            host: None,
+            stats: true,
             address: String::new(),
         }
     }
@@ -133,6 +145,8 @@ enum Message {
         answer: Answer,
     },
     Step(Box<Outcome>),
+    Host(HostLoad),
+    LookedAt(ProjectName, ServiceName),
     Operation(Operation, tokio::sync::oneshot::Sender<Reply>),
     Shutdown,
 }
@@ -153,7 +167,8 @@ enum Answer {
 pub struct Handle {
     sender: mpsc::UnboundedSender<Message>,
     snapshots: latest::Receiver<Arc<Snapshot>>,
-    board: probing::Board,
+    probed: Board<Probed>,
+    usage: Board<Usage>,
 }
 
 impl Handle {
@@ -163,8 +178,18 @@ impl Handle {
     }
 
     /// What probes found.
-    pub fn probed(&self) -> &probing::Board {
-        &self.board
+    pub fn probed(&self) -> &Board<Probed> {
+        &self.probed
+    }
+
+    /// What containers use, of those that are followed.
+    pub fn usage(&self) -> &Board<Usage> {
+        &self.usage
+    }
+
+    /// Says that somebody looks at a service: what it uses is followed for a minute.
+    pub fn look_at(&self, project: &ProjectName, service: &ServiceName) {
+        let _ = self.sender.send(Message::LookedAt(project.clone(), service.clone()));
     }
 
     /// Snapshots as they change.
@@ -214,6 +239,10 @@ pub struct Controller {
     checks: checks::Checks,
     probing: probing::Probing,
     watching: usage::Watching,
+    host_guard: HostGuard,
+    /// Bytes of memory of the host that is looked at, and of the Engine's.
+    host_memory: Option<u64>,
+    engine_memory: Option<u64>,
     host: HostLedger,
     projects: Projects,
     /// Projects to decide again.
@@ -285,7 +314,8 @@ impl Controller {
         let (sender, inbox) = mpsc::unbounded_channel();
         let (published, snapshots) = latest::channel(Arc::default());
         let probing = probing::Probing::new(&options.health, Arc::new(NetworkProber::default()));
-        let board = probing.board.clone();
+        let watching = usage::Watching::default();
+        let (probed, usage) = (probing.board.clone(), watching.board.clone());
         let now = Instant::now();
         let projects: Projects =
             remembered.into_iter().map(|(name, r)| (name.clone(), Tracked::remembered(name, r))).collect();
@@ -313,7 +343,10 @@ impl Controller {
             comparisons: compare::Comparisons::default(),
             checks: checks::Checks::default(),
             probing,
-            watching: usage::Watching::default(),
+            watching,
+            host_guard: HostGuard::default(),
+            host_memory: None,
+            engine_memory: None,
             host,
             event_task: None,
             reconnect: link::Reconnect::default(),
@@ -343,7 +376,7 @@ impl Controller {
             stopping: None,
             unpublished: true,
         };
-        Ok((controller, Handle { sender, snapshots, board }))
+        Ok((controller, Handle { sender, snapshots, probed, usage }))
     }
 
     /// With another one to make probes: without a network, as in a rehearsal.
@@ -356,6 +389,7 @@ impl Controller {
     /// Runs until it is told to end.
     pub async fn run(mut self) {
         self.connect();
+        let host = self.watch_host();
         loop {
             let deadline = self.next_deadline();
             let message = tokio::select! {
@@ -383,6 +417,9 @@ impl Controller {
         if let Some(task) = self.event_task.take() {
             task.abort();
         }
+        if let Some(task) = host {
+            task.abort();
+        }
         self.publish();
     }
 
@@ -402,6 +439,8 @@ impl Controller {
                 Answer::Probed { id, news } => self.on_probed(&id, news),
             },
             Message::Step(outcome) => self.on_outcome(*outcome),
+            Message::Host(load) => self.on_host(load),
+            Message::LookedAt(project, service) => self.on_looked_at(project, service),
             Message::Operation(operation, reply) => {
                 let answer = self.operate(operation);
                 let _ = reply.send(answer);
@@ -422,7 +461,8 @@ impl Controller {
         if let Some(limit) = self.stopping {
             deadline = deadline.min(limit);
         }
-        for at in self.reconnect.due().into_iter().chain(self.retry_at).chain(self.port_look.due()) {
+        let dues = [self.reconnect.due(), self.retry_at, self.port_look.due(), self.looking_until()];
+        for at in dues.into_iter().flatten() {
             deadline = deadline.min(at);
         }
         if self.engine_status.up
@@ -453,6 +493,7 @@ impl Controller {
             }
         }
         self.look_at_ports();
+        self.stop_looking();
         if self.resync_at <= Instant::now() {
             self.resync_at = Instant::now() + self.options.resync;
             self.resync();

@@ -13,6 +13,7 @@ use super::places::Places;
 use super::runs;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, PublishedPort, Volume};
+use crate::model::usage::HostLoad;
 use crate::model::{ContainerId, Project, ProjectName, Timestamp};
 
 /// The cache.
@@ -23,6 +24,7 @@ pub struct Cache {
     places: Places,
     /// As of the last list.
     published: Arc<Vec<PublishedPort>>,
+    host: Option<HostLoad>,
     images: Images,
     interest: Interest,
     /// Projects that something changed for since the last list.
@@ -369,6 +371,11 @@ impl Cache {
         }
     }
 
+    /// What the host has left.
+    pub fn host_is(&mut self, host: Option<HostLoad>) {
+        self.host = host;
+    }
+
     /// A container.
     pub fn container(&self, id: &ContainerId) -> Option<&Container> {
         self.projects.get(&self.entries.get(id)?.project)?.containers.get(id)
@@ -392,6 +399,7 @@ impl Cache {
         observed.volumes = places.volumes;
         observed.images = places.images;
         observed.published = places.published;
+        observed.host = places.host;
         observed
     }
 
@@ -407,6 +415,7 @@ impl Cache {
         Observed {
             containers: BTreeMap::new(),
             published: Arc::clone(&self.published),
+            host: self.host,
             networks: self.places.networks_of(name, target),
             volumes: self.places.volumes_of(name, target),
             images: self.images.of_target(target),
@@ -445,6 +454,7 @@ mod tests {
             probed: None,
             load: None,
             host_cpus: None,
+            squeeze: None,
             error: None,
             fields: None,
             differences: None,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::compare::Comparisons;
 use super::ledger::{LedgerError, Remembered, Store};
 use super::manifests::by_name;
 use super::observe::Cache;
-use super::probing::Board;
 use super::publish::{EngineStatus, ProjectView};
 use super::steps::seed;
 use super::tracked::Tracked;

@@ -1,15 +1,17 @@
 //! The probes that manifests ask for: one task for each container that runs, so that none can pile up on itself; spread over
 //! the interval, and not too many at once.
 //!
-//! What they find lies on a board that the API and metrics read; the loop is told only of what changes a decision.
+//! What they find lies on a [`Board`].
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
+use super::board::Board;
 use super::clock::Clock;
 use super::publish::{Notice, Observer};
 use super::{Answer, Controller, Message};
@@ -24,6 +26,8 @@ use crate::probe::{Document, Outcome, Prober};
 
 /// Between the first two probes of a container that is not up yet; each further pause is half as long again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How much longer the interval of who is well is while the host is hard pressed.
+const EASED: u32 = 2;
 /// The part of an interval that is drawn, so that probes do not come to march in step.
 const JITTER: f64 = 0.1;
 
@@ -46,35 +50,14 @@ impl Default for HealthOptions {
     }
 }
 
-/// What probes found last, by container.
-#[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<BTreeMap<ContainerId, Probed>>>);
-
-impl Board {
-    /// What they found of a container.
-    pub fn of(&self, id: &str) -> Option<Probed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn class(&self, id: &ContainerId) -> Option<HealthClass> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(|probed| probed.class)
-    }
-
-    fn set(&self, id: &ContainerId, probed: Probed) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), probed);
-    }
-
-    fn remove(&self, id: &ContainerId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-}
-
 /// The probes that are being made.
 pub(super) struct Probing {
     running: BTreeMap<ContainerId, Running>,
-    pub(super) board: Board,
+    pub(super) board: Board<Probed>,
     permits: Arc<Semaphore>,
     pub(super) prober: Arc<dyn Prober>,
+    /// The host is hard pressed: who is well is asked less often.
+    pub(super) pressed: Arc<AtomicBool>,
 }
 
 struct Running {
@@ -98,6 +81,7 @@ impl Probing {
             board: Board::default(),
             permits: Arc::new(Semaphore::new(options.batch_size.max(1))),
             prober,
+            pressed: Arc::default(),
         }
     }
 }
@@ -118,7 +102,8 @@ struct Task {
     engine: Arc<dyn Engine>,
     prober: Arc<dyn Prober>,
     permits: Arc<Semaphore>,
-    board: Board,
+    board: Board<Probed>,
+    pressed: Arc<AtomicBool>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     sender: mpsc::UnboundedSender<Message>,
@@ -169,7 +154,7 @@ impl Controller {
         let board = self.probing.board.clone();
         let probed = |container: &Container| {
             let declared = self.probing.running.contains_key(&container.id);
-            declared.then(|| board.class(&container.id).unwrap_or_default())
+            declared.then(|| board.of(container.id.as_str()).map(|probed| probed.class).unwrap_or_default())
         };
         for container in self.cache.of_project_mut(name) {
             container.probed = probed(container);
@@ -221,6 +206,7 @@ impl Controller {
             prober: Arc::clone(&self.probing.prober),
             permits: Arc::clone(&self.probing.permits),
             board: self.probing.board.clone(),
+            pressed: Arc::clone(&self.probing.pressed),
             clock: Arc::clone(&self.clock),
             observer: Arc::clone(&self.observer),
             sender: self.sender.clone(),
@@ -292,7 +278,9 @@ impl Task {
             }
             // Somebody may wait for the first success, and who is about to be called unhealthy is looked at soon.
             let settled = probed.class != HealthClass::Unknown;
-            let rest = if settled { self.interval.mul_f64(1.0 - JITTER * draw.f64()) } else { pause };
+            let eased = probed.class == HealthClass::Healthy && self.pressed.load(Ordering::Relaxed);
+            let interval = if eased { self.interval * EASED } else { self.interval };
+            let rest = if settled { interval.mul_f64(1.0 - JITTER * draw.f64()) } else { pause };
             pause = (pause * 3 / 2).min(self.interval);
             tokio::time::sleep(rest).await;
         }

@@ -208,6 +208,9 @@ pub struct ContainerView {
     /// What its probe found, as of the last change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probed: Option<Probed>,
+    /// CPUs that it may use, while that is less than its manifest says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled_to: Option<f64>,
     /// The Engine's words when its last start failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

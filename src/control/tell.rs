@@ -135,7 +135,12 @@ impl Controller {
         let stuck = |w: &&Waiting| {
             matches!(w.on, WaitingOn::Port { .. } | WaitingOn::External { .. } | WaitingOn::OtherInstance { .. })
         };
-        for waiting in after.waiting.iter().filter(stuck).filter(|w| !before.waiting.contains(w)) {
+        // How much is free changes all the time, and that is no news.
+        let lacks = |w: &&Waiting| matches!(w.on, WaitingOn::Resources { .. });
+        let lacked: Vec<_> = before.waiting.iter().filter(lacks).map(|w| &w.service).collect();
+        let lacking = after.waiting.iter().filter(lacks).filter(|w| !lacked.contains(&&w.service));
+        let stuck = after.waiting.iter().filter(stuck).filter(|w| !before.waiting.contains(w));
+        for waiting in stuck.chain(lacking) {
             let message = waiting.to_string();
             self.event(EventType::SystemAlert, Severity::Warning, Some(name), waiting.service.as_ref(), message);
         }

@@ -10,7 +10,7 @@ use super::steps::seed;
 use super::tracked::Tracked;
 use super::{Controller, EVENTS_KEPT, Reply, operations::Refused};
 use crate::control::advice;
-use crate::control::probing::Board;
+use crate::control::board::Board;
 use crate::decide::{BreakerState, Input, RecoveryPolicy, Room, Target, forecast};
 use crate::model::health::{HealthClass, Probed};
 use crate::model::ledger::{Slot, Subject};
@@ -111,7 +111,7 @@ pub(super) fn view(
     tracked: &Tracked,
     containers: &[&Container],
     commit: Option<String>,
-    surroundings: (&Board, &RecoveryPolicy, Timestamp),
+    surroundings: (&Board<Probed>, &RecoveryPolicy, Timestamp),
 ) -> ProjectView {
     // What is asked for each service is sorted by service once.
     let mut parts: BTreeMap<&ServiceName, Part<'_>> = BTreeMap::new();
@@ -196,13 +196,16 @@ fn service(
     tracked: &Tracked,
     name: &ServiceName,
     part: &Part<'_>,
-    (board, policy, now): (&Board, &RecoveryPolicy, Timestamp),
+    (board, policy, now): (&Board<Probed>, &RecoveryPolicy, Timestamp),
 ) -> ServiceView {
     let declared = tracked.target.as_ref().and_then(|p| p.services.get(name));
     let state = tracked.decision.services.get(name).cloned().unwrap_or(ServiceState::NotStarted);
     let probed: Vec<_> = part.containers.iter().map(|c| board.of(c.id.as_str())).collect();
     let (class, reasons) = class(&state, &probed);
     let policy = declared.map_or(*policy, |service| policy.of(service));
+    #[allow(clippy::cast_precision_loss)]
+    let throttled_to = |c: &Container| Some(tracked.ledger.throttled.get(&c.id)?.milli_cpus as f64 / 1e3);
+    let throttled = part.containers.iter().find_map(|c| throttled_to(c));
     let breaker = part.slots.iter().map(|slot| BreakerState::of(slot, &policy, now)).max().unwrap_or_default();
     ServiceView {
         start_failure: advice::of(name, &state, &tracked.decision.waiting),
@@ -210,8 +213,9 @@ fn service(
         breaker,
         probe: declared.and_then(|s| s.extension.probe.as_ref()).map(|probe| probe.kind.as_str()),
         id: format!("{}.{name}", tracked.name),
-        summary: match class {
-            HealthClass::Degraded => format!("running, degraded: {}", reasons.join(", ")),
+        summary: match (class, throttled) {
+            (HealthClass::Degraded, _) => format!("running, degraded: {}", reasons.join(", ")),
+            (_, Some(cpus)) => format!("{state}, throttled to {cpus} CPUs"),
             _ => state.to_string(),
         },
         reasons,
@@ -233,6 +237,7 @@ fn service(
                 state: c.state.as_str(),
                 health: c.health(),
                 probed,
+                throttled_to: throttled_to(c),
                 error: c.error.clone(),
             })
             .collect(),

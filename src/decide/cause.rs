@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::fields::{self, Difference};
-use crate::model::ledger::Throttled;
 use crate::model::service::Condition;
+use crate::model::usage::Squeeze;
 use crate::model::{ContainerId, ImageId, ProjectName, ServiceName, Timestamp};
 
 /// Fields that are told in words.
@@ -102,17 +102,22 @@ pub enum Cause {
         /// The how-manieth restart this is since the last calm time.
         attempt: u32,
     },
-    /// It used too much for too long, and has less for a while.
+    /// It has less of the CPUs for a while.
     Throttled {
-        /// Which.
-        container: ContainerId,
-        /// What is remembered of it.
-        throttled: Throttled,
+        /// Thousandths of a CPU that it may use.
+        milli_cpus: u64,
+        /// Thousandths of a CPU that its manifest lets it use.
+        instead_of: u64,
+        /// It used too much for too long.
+        own: bool,
+        /// The host is hard pressed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        squeeze: Option<Squeeze>,
     },
-    /// It is calm again, or nobody watches it.
+    /// It is calm again, the host is at ease, or nobody watches it.
     Released {
-        /// Which.
-        container: ContainerId,
+        /// Thousandths of a CPU that it might use so far.
+        instead_of: u64,
     },
     /// Its service is emptied and made anew.
     Reset,
@@ -222,8 +227,15 @@ impl fmt::Display for Cause {
             Self::OverLimit { attempt } => write!(f, "it uses more memory than it may (restart {attempt})"),
             Self::Unhealthy { attempt } => write!(f, "its check fails (restart {attempt})"),
             Self::OutOfMemory { attempt } => write!(f, "it ran out of memory (restart {attempt})"),
-            Self::Throttled { .. } => f.write_str("it uses too much of the CPUs"),
-            Self::Released { .. } => f.write_str("it is to have all of its CPUs again"),
+            Self::Throttled { milli_cpus, instead_of, own, squeeze } => {
+                let why = if *own { Some("it uses too much of the CPUs".to_owned()) } else { None };
+                let why: Vec<_> = why.into_iter().chain(squeeze.map(|squeeze| squeeze.to_string())).collect();
+                let (now, before) = (cpus(*milli_cpus), cpus(*instead_of));
+                write!(f, "{}: it may use {now} of {before} CPUs", why.join(", and "))
+            }
+            Self::Released { instead_of } => {
+                write!(f, "it may use all of its CPUs again, instead of {}", cpus(*instead_of))
+            }
             Self::Reset => f.write_str("its service is emptied and made anew"),
             Self::GivenUp { service } => write!(f, "it is given up while {service} is not well"),
             Self::Cascade { dependency } => write!(f, "{dependency}, which it needs, is not well"),
@@ -243,6 +255,12 @@ impl fmt::Display for Cause {
             Self::Down => f.write_str("`down` was asked for"),
         }
     }
+}
+
+/// Thousandths of CPUs, for people.
+#[allow(clippy::cast_precision_loss)]
+fn cpus(milli: u64) -> f64 {
+    milli as f64 / 1e3
 }
 
 fn write_changes(f: &mut fmt::Formatter<'_>, fields: &[FieldChange]) -> fmt::Result {
@@ -362,6 +380,13 @@ pub enum WaitingOn {
         /// How it differs.
         fields: Vec<FieldChange>,
     },
+    /// What `deploy.resources.reservations` keeps for it: the host has less than that free.
+    Resources {
+        /// What is reserved.
+        reserved: String,
+        /// What the host has.
+        free: String,
+    },
     /// An operator's `resume`, or the manifest's.
     Suspended,
     /// An operator's `confirm`.
@@ -422,6 +447,7 @@ impl WaitingOn {
             Self::EngineRestart => "engine_restart",
             Self::External { .. } => "external",
             Self::Blocked { .. } => "blocked",
+            Self::Resources { .. } => "resources",
             Self::Suspended => "suspended",
             Self::Guard => "guard",
             Self::SecondLook => "second_look",
@@ -479,6 +505,7 @@ impl fmt::Display for WaitingOn {
                 write!(f, "somebody to make {what} anew or to change the manifest: ")?;
                 write_changes(f, fields)
             }
+            Self::Resources { reserved, free } => write!(f, "{reserved}, which it reserves: the host has {free}"),
             Self::Suspended => f.write_str("`evenkeel resume`: it is suspended"),
             Self::Guard => f.write_str("`evenkeel confirm`: too much would be removed at once"),
             Self::SecondLook => f.write_str("a second look at the manifest before anything is removed"),

@@ -278,6 +278,7 @@ impl World<'_> {
             probed: None,
             load: None,
             host_cpus: None,
+            squeeze: None,
             error: None,
             fields: None,
             differences: None,

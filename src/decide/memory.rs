@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Action, Cause, Decision, Regime, Standing, Step, drift};
 use crate::model::ledger::{
-    Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply,
+    Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply, Throttled,
 };
 use crate::model::service::PullPolicy;
 use crate::model::{ContainerId, Project, Timestamp, time};
@@ -203,11 +203,11 @@ pub fn worked(
             slot.gave_up.remove(container);
             slot.config = Some(config);
         }
-        Action::UpdateContainer { .. } => match &step.cause {
-            Cause::Throttled { container, throttled } => {
-                ledger.throttled.insert(container.clone(), *throttled);
+        Action::UpdateContainer { container, .. } => match &step.cause {
+            Cause::Throttled { milli_cpus, own, .. } => {
+                ledger.throttled.insert(container.clone(), Throttled { milli_cpus: *milli_cpus, own: *own });
             }
-            Cause::Released { container } => {
+            Cause::Released { .. } => {
                 ledger.throttled.remove(container);
             }
             _ => {}

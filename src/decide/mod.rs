@@ -21,6 +21,7 @@ mod lint;
 mod made;
 pub mod memory;
 mod mended;
+pub mod pressure;
 mod readiness;
 mod recovery;
 mod removal;

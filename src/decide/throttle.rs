@@ -1,18 +1,19 @@
-//! Throttling: a service that uses too much for too long gets less for a while. What it has then is in the ledger, and no
-//! drift; it is undone once the service is calm, its manifest says nothing of it any more, or nobody watches.
+//! Throttling: a service that uses too much for too long gets less for a while, and so does one that the host guard picks.
+//! What it has then is in the ledger, and no drift; it is undone once the service is calm and the host at ease, its manifest
+//! says nothing of it any more, or nobody watches.
 
 use std::collections::BTreeMap;
 
 use super::{Action, Cause, Input};
 use crate::model::Service;
 use crate::model::fields::within;
-use crate::model::ledger::Throttled;
 use crate::model::observed::Container;
+use crate::model::service::CpuThrottle;
 
 /// The period that quotas are of, in microseconds: Docker's.
 const PERIOD: f64 = 100_000.0;
-/// The least that Docker takes.
-const LEAST: f64 = 0.01;
+/// The least that Docker takes, in thousandths of a CPU.
+const LEAST: u64 = 10;
 
 /// Fields that a throttle sets.
 pub(super) fn sets(path: &str) -> bool {
@@ -32,9 +33,11 @@ fn limit(service: &Service) -> Option<f64> {
     of_nanos.or(of_quota)
 }
 
-/// The change that gives a container so many CPUs; `None`: what its manifest says.
-fn change(service: &Service, cpus: Option<f64>) -> BTreeMap<String, Option<String>> {
+/// The change that gives a container so many thousandths of a CPU; `None`: what its manifest says.
+fn change(service: &Service, milli_cpus: Option<u64>) -> BTreeMap<String, Option<String>> {
     let resources = &service.resources;
+    #[allow(clippy::cast_precision_loss)]
+    let cpus = milli_cpus.map(|milli| milli as f64 / 1e3);
     if resources.nano_cpus.is_some_and(|n| n > 0) {
         let cpus = cpus.or(limit(service)).unwrap_or_default();
         return [("cpus".to_owned(), Some(cpus.to_string()))].into();
@@ -51,23 +54,38 @@ fn change(service: &Service, cpus: Option<f64>) -> BTreeMap<String, Option<Strin
 /// What is to be done about what a container uses, if anything.
 pub(super) fn step(input: &Input<'_>, service: &Service, container: &Container) -> Option<(Action, Cause)> {
     let known = input.ledger.throttled.get(&container.id);
-    let wanted = service.extension.throttle.cpu;
-    let update = |changes| Action::UpdateContainer {
+    let all = limit(service).or(container.host_cpus.map(f64::from));
+    let own = own(service, container, known.is_some_and(|known| known.own));
+    let own = own.zip(all).map(|(cpu, all)| milli(all * cpu.to));
+    let squeeze = container.squeeze.filter(|squeeze| own.is_none_or(|own| squeeze.milli_cpus < own));
+    let wanted = squeeze.map(|squeeze| squeeze.milli_cpus).or(own).map(|milli_cpus| milli_cpus.max(LEAST));
+    let (cpus, cause) = match (known, wanted.zip(all)) {
+        (None, None) => return None,
+        (Some(known), None) => (None, Cause::Released { instead_of: known.milli_cpus }),
+        (Some(known), Some((wanted, _))) if known.milli_cpus == wanted && known.own == own.is_some() => return None,
+        (_, Some((milli_cpus, all))) => {
+            let cause = Cause::Throttled { milli_cpus, instead_of: milli(all), own: own.is_some(), squeeze };
+            (Some(milli_cpus), cause)
+        }
+    };
+    let action = Action::UpdateContainer {
         service: service.name.clone(),
         number: container.number,
         container: container.id.clone(),
-        changes,
+        changes: change(service, cpus),
     };
-    match (known, wanted, container.load) {
-        (None, Some(cpu), Some(load)) if load.cpu_high => {
-            let all = limit(service).or(container.host_cpus.map(f64::from))?;
-            let cpus = (all * cpu.to).max(LEAST);
-            let cause = Cause::Throttled { container: container.id.clone(), throttled: Throttled { since: input.now } };
-            Some((update(change(service, Some(cpus))), cause))
-        }
-        // Calm, or nobody watches it any more, as after a restart of the controller.
-        (Some(_), Some(_), Some(load)) if !load.cpu_low => None,
-        (Some(_), ..) => Some((update(change(service, None)), Cause::Released { container: container.id.clone() })),
-        _ => None,
-    }
+    Some((action, cause))
+}
+
+/// What the manifest says of a service that uses too much, or did and is not calm yet. Where nobody watches any more, as
+/// after a restart of the controller, it does not.
+fn own(service: &Service, container: &Container, throttled: bool) -> Option<CpuThrottle> {
+    let load = container.load?;
+    let too_much = if throttled { !load.cpu_low } else { load.cpu_high };
+    service.extension.throttle.cpu.filter(|_| too_much)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn milli(cpus: f64) -> u64 {
+    (cpus * 1e3).round() as u64
 }

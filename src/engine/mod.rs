@@ -69,6 +69,8 @@ pub struct EngineInfo {
     pub capabilities: Capabilities,
     /// Its clock: events are asked for since then.
     pub time: Timestamp,
+    /// Bytes of memory of its host; `None`: not told.
+    pub memory: Option<u64>,
 }
 
 /// Everything there is, as lists tell it. A list can be behind the truth: states are taken from inspects and events.

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, ImageId, Project, ServiceName, Timestamp, time};
@@ -240,10 +239,13 @@ pub struct Breaker {
 }
 
 /// A container that is throttled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Throttled {
-    /// Since then.
-    pub since: Timestamp,
+    /// Thousandths of a CPU that it may use.
+    pub milli_cpus: u64,
+    /// For what it used itself, by its manifest's `throttle.cpu`; else for the sake of the host alone.
+    pub own: bool,
 }
 
 /// A service that is emptied.

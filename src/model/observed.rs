@@ -10,7 +10,7 @@ use super::fields::{Difference, Fields};
 use super::health::{HealthClass, Reach};
 use super::project::IpamPool;
 use super::service::Port;
-use super::usage::Load;
+use super::usage::{HostLoad, Load, Squeeze};
 use super::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp};
 
 /// One project's part of the Engine: its containers and volumes, and every network (external ones are found by name).
@@ -27,6 +27,8 @@ pub struct Observed {
     pub images: BTreeMap<String, Option<ImageId>>,
     /// Ports of the host that running containers have, whosesoever: as of the last list.
     pub published: Arc<Vec<PublishedPort>>,
+    /// What the host has left; `None`: nobody can tell.
+    pub host: Option<HostLoad>,
 }
 
 /// A port of the host that a running container has.
@@ -117,6 +119,9 @@ pub struct Container {
     /// CPUs of the host, where somebody watches.
     #[serde(skip)]
     pub host_cpus: Option<u32>,
+    /// What it is to give up for the sake of the host.
+    #[serde(skip)]
+    pub squeeze: Option<Squeeze>,
     /// The Engine's words when its last start failed.
     pub error: Option<String>,
     /// What it is made with; `None`: nobody can tell.

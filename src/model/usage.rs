@@ -1,9 +1,14 @@
-//! What a container uses of the host.
+//! What a container uses of the host, and what the host has left.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
 /// What it used, as of one moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Usage {
     /// When.
     pub at: Timestamp,
@@ -15,6 +20,39 @@ pub struct Usage {
     pub memory_limit: u64,
     /// CPUs of the host.
     pub host_cpus: u32,
+    /// Its threads; 0: not told.
+    pub threads: u64,
+    /// Threads that it may have; `None`: as many as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_limit: Option<u64>,
+    /// Bytes over all of its networks, and on its disks, since it was started.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// Of the process that is nearest to its limit; `None`: not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<OpenFiles>,
+}
+
+/// Bytes that came and went since a container was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Received.
+    pub network_in: u64,
+    /// Sent.
+    pub network_out: u64,
+    /// Read from disks.
+    pub block_read: u64,
+    /// Written to disks.
+    pub block_write: u64,
+}
+
+/// File handles of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OpenFiles {
+    /// It has so many open.
+    pub open: u64,
+    /// It may have so many: `ulimits.nofile`.
+    pub limit: u64,
 }
 
 /// How what a container uses stands to what its manifest lets it.
@@ -26,4 +64,73 @@ pub struct Load {
     pub cpu_low: bool,
     /// It used too much memory for the time.
     pub memory_high: bool,
+    /// It has nearly as many threads as it may.
+    pub threads_high: bool,
+    /// One of its processes has nearly as many files open as it may.
+    pub files_high: bool,
+}
+
+/// How hard pressed a host is, as of one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HostLoad {
+    /// When.
+    pub at: Timestamp,
+    /// The kernel's figures; `None`: it keeps none.
+    pub pressure: Option<Pressure>,
+    /// Bytes of memory that can be had without pushing anything out.
+    pub free_memory: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// CPUs.
+    pub cpus: u32,
+}
+
+/// The part of the last ten seconds in which work stood still for want of something, 0 to 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pressure {
+    /// Something stood still for want of a CPU.
+    pub cpu: f64,
+    /// Everything stood still for want of memory.
+    pub memory: f64,
+    /// Everything stood still for want of a disk.
+    pub io: f64,
+}
+
+/// What a host is short of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scarce {
+    /// CPUs.
+    Cpu,
+    /// Memory, as the kernel feels it.
+    Memory,
+    /// Disks.
+    Io,
+    /// Memory that is free.
+    FreeMemory,
+}
+
+/// Less of the CPUs for a container, for the sake of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Squeeze {
+    /// Thousandths of a CPU that it may use.
+    pub milli_cpus: u64,
+    /// What the host was short of.
+    pub scarce: Scarce,
+    /// How short, in percent.
+    pub percent: u8,
+    /// The threshold that this is beyond, in percent.
+    pub threshold: u8,
+}
+
+impl fmt::Display for Squeeze {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { percent, threshold, .. } = self;
+        match self.scarce {
+            Scarce::Cpu => write!(f, "cpu pressure of the host is {percent} %, over {threshold} %"),
+            Scarce::Memory => write!(f, "memory pressure of the host is {percent} %, over {threshold} %"),
+            Scarce::Io => write!(f, "io pressure of the host is {percent} %, over {threshold} %"),
+            Scarce::FreeMemory => write!(f, "free memory of the host is {percent} %, under {threshold} %"),
+        }
+    }
 }

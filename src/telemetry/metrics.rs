@@ -7,12 +7,14 @@ use prometheus::{
     Counter, Encoder, Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
+use crate::control::board::Board;
 use crate::control::publish::{Notice, Observer, ServiceView, Snapshot};
 use crate::decide::BreakerState;
 use crate::model::Timestamp;
 use crate::model::event::EventType;
 use crate::model::health::HealthClass;
 use crate::model::state::ProjectState;
+use crate::model::usage::Usage;
 
 /// All metrics of one controller.
 pub struct Metrics {
@@ -29,6 +31,8 @@ pub struct Metrics {
     health_checks: IntCounterVec,
     response_time: HistogramVec,
     breaker: GaugeVec,
+    throttled: GaugeVec,
+    usage: [GaugeVec; 6],
     engine_events: IntCounter,
     resync: IntCounter,
     requests: IntCounterVec,
@@ -111,6 +115,15 @@ impl Metrics {
                 &short,
             )?,
             breaker: gauges("breaker_open", "0 closed, 0.5 half open, 1 open", &SERVICE_LABELS)?,
+            throttled: gauges("throttled", "Whether it has less of the CPUs than its manifest says", &SERVICE_LABELS)?,
+            usage: [
+                gauges("service_cpu_usage_percent", "CPU time over time, 100 for each CPU", &SERVICE_LABELS)?,
+                gauges("service_memory_usage_megabytes", "Memory without the cache of files", &SERVICE_LABELS)?,
+                gauges("service_network_in_bytes", "Received since its containers were started", &SERVICE_LABELS)?,
+                gauges("service_network_out_bytes", "Sent since its containers were started", &SERVICE_LABELS)?,
+                gauges("service_block_read_bytes", "Read from disks since its start", &SERVICE_LABELS)?,
+                gauges("service_block_write_bytes", "Written to disks since its start", &SERVICE_LABELS)?,
+            ],
             engine_events: counter("engine_events_total", "Events that the Docker Engine sent")?,
             resync: counter("resync_total", "Full resyncs with the Docker Engine")?,
             requests: counters("http_requests_total", "Requests to the API", &["method", "route", "status"])?,
@@ -144,9 +157,9 @@ impl Metrics {
     }
 
     /// All metrics in Prometheus' text format.
-    pub fn render(&self, snapshot: &Snapshot) -> String {
+    pub fn render(&self, snapshot: &Snapshot, usage: &Board<Usage>) -> String {
         let _alone = self.one_scrape.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.read_off(snapshot);
+        self.read_off(snapshot, usage);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "cannot write metrics");
@@ -155,7 +168,7 @@ impl Metrics {
     }
 
     /// Sets the gauges; what is gone goes.
-    fn read_off(&self, snapshot: &Snapshot) {
+    fn read_off(&self, snapshot: &Snapshot, usage: &Board<Usage>) {
         let truth = |b: bool| f64::from(u8::from(b));
         self.engine_up.set(truth(snapshot.engine.up));
         let uptime = self.started.elapsed().as_secs_f64() - self.uptime.get();
@@ -168,9 +181,11 @@ impl Metrics {
             &self.last_converged,
             &self.health,
             &self.breaker,
+            &self.throttled,
         ] {
             gauges.reset();
         }
+        self.usage.iter().for_each(GaugeVec::reset);
         for (name, project) in &snapshot.projects {
             let name = name.as_str();
             let converged = project.state == ProjectState::Converged && snapshot.engine.up;
@@ -203,9 +218,30 @@ impl Metrics {
                     BreakerState::Open => 1.0,
                 };
                 self.breaker.with_label_values(&labels).set(open);
+                let throttled = view.containers.iter().any(|c| c.throttled_to.is_some());
+                self.throttled.with_label_values(&labels).set(truth(throttled));
+                for used in view.containers.iter().filter_map(|c| usage.of(&c.id)) {
+                    for (gauge, figure) in self.usage.iter().zip(figures(&used)) {
+                        gauge.with_label_values(&labels).add(figure);
+                    }
+                }
             }
         }
     }
+}
+
+/// In the order of [`Metrics::usage`].
+#[allow(clippy::cast_precision_loss)]
+fn figures(usage: &Usage) -> [f64; 6] {
+    let traffic = &usage.traffic;
+    [
+        usage.cpus * 100.0,
+        usage.memory as f64 / 1e6,
+        traffic.network_in as f64,
+        traffic.network_out as f64,
+        traffic.block_read as f64,
+        traffic.block_write as f64,
+    ]
 }
 
 fn service_labels(project: &str, service: &str, view: &ServiceView) -> [String; 5] {

@@ -12,7 +12,6 @@ use super::Ended;
 use super::context::Context;
 use super::validate::{Format, print_diagnostics};
 use crate::control::Options;
-use crate::control::probing::HealthOptions;
 use crate::manifest::{Diagnostic, Severity, duration, load_all};
 use crate::model::Project;
 use crate::rehearsal::{self, LONGEST, Later, Play, Scene, faults, page};
@@ -130,16 +129,14 @@ pub(super) fn rehearse(context: &Context, arguments: &Arguments) -> Ended {
 
 fn options(context: &Context, script: &Script) -> Options {
     Options {
-        root: script.root.clone(),
         single: script.single,
-        asked_only: false,
         parallel: context.settings.reconcile.parallel,
         start_delay: context.settings.reconcile.start_delay.0,
         resync: context.settings.reconcile.resync.0,
         take_over: context.take_over(),
         recovery: context.recovery(),
-        health: HealthOptions::default(),
         address: "a simulated Engine".to_owned(),
+        ..Options::of(script.root.clone())
     }
 }
 

@@ -191,7 +191,7 @@ impl Turn<'_, '_> {
                 if let Some(state) = self.prepare(slot, current, decision) {
                     return state;
                 }
-                if let Some(state) = self.unready(decision) {
+                if let Some(state) = self.unready(decision).or_else(|| self.short_of_resources(decision)) {
                     return state;
                 }
                 decision.step(self.start(slot, current), Cause::Ready);
@@ -353,6 +353,26 @@ impl Turn<'_, '_> {
             cause.attempt().is_none() || of != Some(Cascade::Ignore)
         };
         self.lacks(counts, decision)
+    }
+
+    /// The host has not got what `deploy.resources.reservations` keeps for the service. What the service's own attributes say
+    /// is a wish to the kernel, as it is to Docker.
+    fn short_of_resources(&self, decision: &mut Decision) -> Option<ServiceState> {
+        let host = self.input.observed.host?;
+        let reserved = self.service.deploy.as_ref()?.reservations.as_ref()?;
+        let memory = reserved.memory.and_then(|bytes| u64::try_from(bytes.0).ok());
+        let on = if let Some(memory) = memory.filter(|memory| *memory > host.free_memory) {
+            let (reserved, free) = (format!("{} MiB of memory", memory >> 20), host.free_memory >> 20);
+            WaitingOn::Resources { reserved, free: format!("{free} MiB free") }
+        } else {
+            let nanos = reserved.nano_cpus.filter(|nanos| *nanos > i64::from(host.cpus) * 1_000_000_000)?;
+            #[allow(clippy::cast_precision_loss)]
+            let reserved = format!("{} CPUs", nanos as f64 / 1e9);
+            WaitingOn::Resources { reserved, free: format!("{} CPUs", host.cpus) }
+        };
+        let state = ServiceState::Waiting { on: on.to_string() };
+        decision.wait(Some(&self.service.name), on);
+        Some(state)
     }
 
     fn lacks(&self, counts: impl Fn(&ServiceName) -> bool, decision: &mut Decision) -> Option<ServiceState> {

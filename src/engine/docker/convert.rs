@@ -152,6 +152,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         probed: None,
         load: None,
         host_cpus: None,
+        squeeze: None,
         error: state.error.clone().filter(|e| !e.is_empty()),
         fields: Some(Arc::new(fields)),
         differences: None,

@@ -155,6 +155,7 @@ impl EngineRead for DockerEngine {
             version: info.server_version.unwrap_or_default(),
             capabilities: Capabilities { api: self.api() },
             time,
+            memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()),
         })
     }
 

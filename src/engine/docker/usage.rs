@@ -1,12 +1,12 @@
 //! The Engine's stream of statistics: about one message a second.
 
-use bollard::models::ContainerStatsResponse;
+use bollard::models::{ContainerBlkioStatEntry, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::DockerEngine;
 use crate::engine::{EngineError, EngineUsage};
-use crate::model::usage::Usage;
+use crate::model::usage::{Traffic, Usage};
 use crate::model::{ContainerId, Timestamp};
 
 impl EngineUsage for DockerEngine {
@@ -60,11 +60,32 @@ fn usage(stats: &ContainerStatsResponse) -> Option<Usage> {
     let cache = cache("total_inactive_file").or_else(|| cache("inactive_file"));
     #[allow(clippy::cast_precision_loss)]
     let cpus = nanos(now)?.saturating_sub(nanos(before)?) as f64 / 1e9 / seconds;
+    let threads = stats.pids_stats.as_ref();
     Some(Usage {
         at,
         cpus,
         memory: memory.usage?.saturating_sub(cache.unwrap_or_default()),
         memory_limit: memory.limit?,
         host_cpus: now.online_cpus.unwrap_or(1),
+        threads: threads.and_then(|t| t.current).unwrap_or_default(),
+        // Where there is no limit, some versions say 0 and others the most that a number can hold.
+        thread_limit: threads.and_then(|t| t.limit).filter(|limit| (1..u64::from(u32::MAX)).contains(limit)),
+        traffic: traffic(stats),
+        files: None,
     })
+}
+
+fn traffic(stats: &ContainerStatsResponse) -> Traffic {
+    let networks = || stats.networks.iter().flat_map(|networks| networks.values());
+    let blocks = stats.blkio_stats.as_ref().and_then(|b| b.io_service_bytes_recursive.as_ref());
+    let block = |op: &str| {
+        let of = |entry: &&ContainerBlkioStatEntry| entry.op.as_ref().is_some_and(|o| o.eq_ignore_ascii_case(op));
+        blocks.into_iter().flatten().filter(of).filter_map(|entry| entry.value).sum()
+    };
+    Traffic {
+        network_in: networks().filter_map(|n| n.rx_bytes).sum(),
+        network_out: networks().filter_map(|n| n.tx_bytes).sum(),
+        block_read: block("read"),
+        block_write: block("write"),
+    }
 }

@@ -244,6 +244,7 @@ impl EngineRead for Client {
             version: if world.api >= (1, 44) { "28.5.1" } else { "20.10.24" }.to_owned(),
             capabilities: world.capabilities(),
             time: world.now(),
+            memory: None,
         })
         .await
     }

@@ -75,6 +75,7 @@ impl Simulated {
             probed: None,
             load: None,
             host_cpus: None,
+            squeeze: None,
             error: None,
             fields: made_of.fields.clone(),
             differences: None,

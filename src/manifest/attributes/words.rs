@@ -240,7 +240,10 @@ pub(in crate::manifest) static WORDS: &[(&str, &[(&str, &str)])] = &[
     (
         "throttle",
         &[
-            ("priority", "Under pressure the lowest go first. Not acted on by this version: it gives a warning."),
+            (
+                "priority",
+                "While the host is hard pressed the lowest go first; 50 where it is not written. See `host_guard` of the settings.",
+            ),
             (
                 "cpu",
                 "`above` a part of its limit `for` a time it is lowered `to` a part, until it uses less than `release` of that.",

@@ -214,7 +214,7 @@ mod tests {
         check(recovery, &recovery::RECOVERY, &[]);
         let throttle = SERVICE_EXTENSION.field("throttle").map(|f| f.shape);
         let Some(Shape::Object(throttle)) = throttle else { panic!("throttle is no mapping") };
-        check(throttle, &throttle::THROTTLE, &throttle::THROTTLE_LATER);
+        check(throttle, &throttle::THROTTLE, &[]);
         for (key, known) in [("cpu", &throttle::CPU[..]), ("memory", &throttle::MEMORY)] {
             let Some(Shape::Object(part)) = throttle.field(key).map(|f| f.shape) else { panic!("{key} is no mapping") };
             check(part, known, &[]);

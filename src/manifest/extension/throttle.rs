@@ -7,9 +7,7 @@ use super::super::document::Node;
 use super::{keys, read};
 use crate::model::service::{CpuThrottle, MemoryThrottle, Throttle};
 
-pub(super) const THROTTLE: [&str; 2] = ["cpu", "memory"];
-/// What DESIGN names for later.
-pub(super) const THROTTLE_LATER: [&str; 1] = ["priority"];
+pub(super) const THROTTLE: [&str; 3] = ["priority", "cpu", "memory"];
 pub(super) const CPU: [&str; 4] = ["above", "for", "to", "release"];
 pub(super) const MEMORY: [&str; 3] = ["above", "for", "action"];
 
@@ -17,11 +15,11 @@ const LASTING: Duration = Duration::from_secs(30);
 
 pub(super) fn throttle(node: &Node, report: &mut Report) -> Throttle {
     let mut throttle = Throttle::default();
-    for (key, value) in keys(Some(node), &THROTTLE, &THROTTLE_LATER, report) {
-        if key == "cpu" {
-            throttle.cpu = Some(cpu(value, report));
-        } else {
-            throttle.memory = Some(memory(value, report));
+    for (key, value) in keys(Some(node), &THROTTLE, &[], report) {
+        match key {
+            "cpu" => throttle.cpu = Some(cpu(value, report)),
+            "memory" => throttle.memory = Some(memory(value, report)),
+            _ => throttle.priority = read::count(value, "throttle.priority", 0, report).unwrap_or(throttle.priority),
         }
     }
     throttle

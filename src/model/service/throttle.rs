@@ -5,13 +5,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// `throttle` as written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Throttle {
+    /// `priority`: while the host is hard pressed, the lowest go first.
+    pub priority: u32,
     /// `cpu`.
     pub cpu: Option<CpuThrottle>,
     /// `memory`.
     pub memory: Option<MemoryThrottle>,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { priority: 50, cpu: None, memory: None }
+    }
 }
 
 /// `throttle.cpu`.

@@ -107,7 +107,7 @@ impl EngineRead for Fake {
     async fn info(&self) -> Answer<EngineInfo> {
         self.answers()?;
         let capabilities = Capabilities { api: (1, 44) };
-        Ok(EngineInfo { version: "1.2.3".into(), capabilities, time: Timestamp::now() })
+        Ok(EngineInfo { version: "1.2.3".into(), capabilities, time: Timestamp::now(), memory: None })
     }
 
     async fn list(&self) -> Answer<Listing> {
@@ -230,6 +230,7 @@ impl EngineWrite for Fake {
             probed: None,
             load: None,
             host_cpus: None,
+            squeeze: None,
             error: None,
             fields: None,
             differences: None,

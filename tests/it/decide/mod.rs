@@ -19,4 +19,5 @@ mod rollout;
 mod scene;
 mod sharing;
 mod suspension;
+mod throttle;
 mod world;

@@ -6,7 +6,6 @@ use evenkeel::decide::{BreakerState, Room};
 use evenkeel::model::ServiceName;
 use evenkeel::model::ledger::Subject;
 use evenkeel::model::observed::Health;
-use evenkeel::model::usage::Load;
 use expect_test::expect;
 
 use super::scene::Scene;
@@ -370,45 +369,6 @@ fn hooks_are_run_once_for_each_start_of_ours_and_hold_dependents() {
         -- it ends
         1. start a/1 (c00000000002): it exited with 1 (restart 1)
         2. run the hooks of a/1 (c00000000002): what it waited for is ready
-    "#]]
-    .assert_eq(&text);
-}
-
-#[test]
-fn who_uses_too_much_is_throttled_and_released_without_drift() {
-    let yaml = |cpus: &str, throttle: &str| {
-        format!("services: {{a: {{image: 'a:1'{cpus}, x-evenkeel: {{throttle: {{{throttle}}}}}}}}}")
-    };
-    let cpu = "cpu: {above: 90%, to: 50%}";
-    let mut text = String::new();
-    for cpus in ["", ", cpus: 0.5"] {
-        let mut scene = Scene::converged(&yaml(cpus, cpu));
-        let id = scene.id("a", 1);
-        let load = |scene: &mut Scene, load: Load| {
-            let container = scene.world.get(&id);
-            (container.load, container.host_cpus) = (Some(load), Some(2));
-        };
-        load(&mut scene, Load { cpu_high: true, ..Load::default() });
-        text += &scene.round();
-        let step = scene.decide();
-        assert!(step.steps.is_empty(), "{step}");
-        load(&mut scene, Load { cpu_low: true, ..Load::default() });
-        text += &scene.round();
-        load(&mut scene, Load { cpu_high: true, ..Load::default() });
-        scene.round();
-        load(&mut scene, Load::default());
-        scene.change(&yaml(cpus, ""));
-        text += &format!("-- the manifest says nothing of it any more\n{}", scene.text());
-    }
-    expect![[r#"
-        update a/1 (c00000000002): cpu_quota: it uses too much of the CPUs
-        update a/1 (c00000000002): cpu_quota: it is to have all of its CPUs again
-        -- the manifest says nothing of it any more
-        update a/1 (c00000000002): cpu_quota: it is to have all of its CPUs again
-        update a/1 (c00000000002): cpus: it uses too much of the CPUs
-        update a/1 (c00000000002): cpus: it is to have all of its CPUs again
-        -- the manifest says nothing of it any more
-        update a/1 (c00000000002): cpus: it is to have all of its CPUs again
     "#]]
     .assert_eq(&text);
 }

@@ -68,6 +68,7 @@ impl World {
             probed: None,
             load: None,
             host_cpus: None,
+            squeeze: None,
             error: None,
             fields: None,
             differences: None,

@@ -1,16 +1,26 @@
 //! The controller's own settings, and the only place that reads the process environment.
 
-use std::borrow::Cow;
+mod sections;
+mod units;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::host::HostOptions;
 use crate::control::probing::HealthOptions;
 use crate::decide::RecoveryPolicy;
-use crate::manifest::duration;
+use crate::decide::pressure::GuardPolicy;
+pub use sections::{
+    Api, Backoff, EngineSettings, Health, HostGuard, Manifests, Metrics, Reconcile, Recovery, State, Thresholds,
+};
+pub use units::{Percent, Span};
+
+/// The least time between two looks at the host.
+const LEAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The process environment, as text.
 pub fn environment() -> BTreeMap<String, String> {
@@ -64,225 +74,10 @@ pub struct Settings {
     pub health: Health,
     /// Restarts and retries.
     pub recovery: Recovery,
+    /// What is done while the host is hard pressed.
+    pub host_guard: HostGuard,
     /// Prometheus.
     pub metrics: Metrics,
-}
-
-/// `manifests`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Manifests {
-    /// The directory.
-    pub path: PathBuf,
-    /// Use the file system's events; without them the rescan alone finds changes.
-    pub watch: bool,
-    /// Between two rescans.
-    pub rescan: Span,
-}
-
-impl Default for Manifests {
-    fn default() -> Self {
-        Self { path: "manifests".into(), watch: true, rescan: Span::seconds(30) }
-    }
-}
-
-/// `engine`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct EngineSettings {
-    /// `unix://…` or `tcp://…`; otherwise DOCKER_HOST, the docker context, the usual sockets.
-    pub url: Option<String>,
-}
-
-/// `state`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct State {
-    /// The folder; otherwise `/var/lib/evenkeel` for root, `~/.local/state/evenkeel` for others.
-    pub dir: Option<PathBuf>,
-}
-
-/// `api`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Api {
-    /// Where it listens.
-    pub listen: String,
-}
-
-impl Default for Api {
-    fn default() -> Self {
-        Self { listen: "127.0.0.1:9090".into() }
-    }
-}
-
-/// `reconcile`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reconcile {
-    /// Steps at the same time. Eight is where a Docker Engine on two cores is fastest.
-    #[schemars(range(min = 1))]
-    pub parallel: usize,
-    /// Between the starts of two containers.
-    pub start_delay: Span,
-    /// Between two full resyncs.
-    pub resync: Span,
-    /// After so long without its first passing check, its start period apart, a start has failed.
-    pub start_timeout: Span,
-    /// Touch what another evenkeel made.
-    pub take_over: bool,
-}
-
-impl Default for Reconcile {
-    fn default() -> Self {
-        let start_timeout = Span(RecoveryPolicy::default().start_timeout);
-        Self { parallel: 8, start_delay: Span::seconds(0), resync: Span::seconds(60), start_timeout, take_over: false }
-    }
-}
-
-/// `health`: how probes are made where manifests do not say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Health {
-    /// Between two probes of a container.
-    pub interval: Span,
-    /// For one of them.
-    pub timeout: Span,
-    /// Failures in a row before it is unhealthy.
-    #[schemars(range(min = 1))]
-    pub retries: u32,
-    /// Probes at the same time.
-    #[schemars(range(min = 1))]
-    pub batch_size: usize,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        let HealthOptions { interval, timeout, retries, batch_size } = HealthOptions::default();
-        Self { interval: Span(interval), timeout: Span(timeout), retries, batch_size }
-    }
-}
-
-/// `recovery`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Recovery {
-    /// What is not well, but has not ended, is started again; where a manifest says otherwise, that counts.
-    pub enabled: bool,
-    /// So many restarts of a replica within the window; then its breaker opens.
-    #[schemars(range(min = 1))]
-    pub max_attempts: u32,
-    /// The time that restarts are counted in.
-    pub window: Span,
-    /// How long nothing is tried once a breaker is open.
-    pub cool_down: Span,
-    /// Recoveries at the same time, of all projects: critical services come first.
-    #[schemars(range(min = 1))]
-    pub max_parallel: u32,
-    /// The pace.
-    pub backoff: Backoff,
-    /// How often an hour a registry is asked again for images that it did not give, all of them together.
-    #[schemars(range(min = 1))]
-    pub pull_retries: u32,
-}
-
-impl Default for Recovery {
-    fn default() -> Self {
-        let policy = RecoveryPolicy::default();
-        Self {
-            enabled: policy.enabled,
-            max_attempts: policy.max_attempts,
-            window: Span(policy.window),
-            cool_down: Span(policy.cool_down),
-            max_parallel: policy.max_parallel,
-            backoff: Backoff::default(),
-            pull_retries: policy.pull_retries,
-        }
-    }
-}
-
-/// `recovery.backoff`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Backoff {
-    /// The delay before the second attempt.
-    pub initial: Span,
-    /// Each further delay is this much longer.
-    pub factor: f64,
-    /// The longest delay.
-    pub max: Span,
-    /// The part of a delay that is drawn, 0 to 1.
-    pub jitter: f64,
-    /// After so long a run the count begins anew.
-    pub reset_after: Span,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        let policy = RecoveryPolicy::default();
-        Self {
-            initial: Span(policy.initial),
-            factor: policy.factor,
-            max: Span(policy.max),
-            jitter: policy.jitter,
-            reset_after: Span(policy.reset_after),
-        }
-    }
-}
-
-/// `metrics`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Metrics {
-    /// What every metric's name begins with.
-    #[schemars(regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
-    pub namespace: String,
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self { namespace: "evenkeel".into() }
-    }
-}
-
-/// A duration, written `10s`, `1m30s`, `500ms`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
-
-impl Span {
-    /// So many seconds.
-    pub const fn seconds(n: u64) -> Self {
-        Self(Duration::from_secs(n))
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&duration::print(self.0))
-    }
-}
-
-impl JsonSchema for Span {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": r"^\s*\+?(0|([0-9]*\.?[0-9]*(ns|us|µs|μs|ms|s|m|h|d|w))+)\s*$",
-            "description": "A duration, for example 500ms, 30s or 1m30s.",
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        duration::parse(&text)
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no duration; write for example 10s or 1m30s")))
-    }
 }
 
 impl Settings {
@@ -372,9 +167,24 @@ impl Settings {
 
     /// How probes are made.
     pub fn health_options(&self) -> HealthOptions {
-        let Health { interval, timeout, retries, batch_size } = &self.health;
+        let sections::Health { interval, timeout, retries, batch_size, .. } = &self.health;
         let (retries, batch_size) = ((*retries).max(1), (*batch_size).max(1));
         HealthOptions { interval: interval.0, timeout: timeout.0, retries, batch_size }
+    }
+
+    /// How the host is watched.
+    pub fn host_options(&self) -> HostOptions {
+        let HostGuard { enabled, interval, r#for, threshold, proc } = &self.host_guard;
+        let policy = GuardPolicy {
+            enabled: *enabled,
+            cpu: threshold.cpu.0,
+            memory: threshold.memory.0,
+            io: threshold.io.0,
+            free_memory: threshold.free_memory.0,
+            lasting: r#for.0,
+        };
+        let interval = interval.0.max(LEAST_LOOK);
+        HostOptions { proc: proc.clone(), interval, policy }
     }
 
     /// The pace of restarts and retries.
@@ -434,12 +244,30 @@ mod tests {
     }
 
     #[test]
+    fn the_host_guard_is_off_and_its_thresholds_are_parts() {
+        assert!(!load("", &[]).unwrap().host_options().policy.enabled);
+        let text = "host_guard: {enabled: true, for: 5s, threshold: {cpu: 70%}}";
+        let variables = [("EVENKEEL_HOST_GUARD_THRESHOLD_FREE_MEMORY", "2.5%"), ("EVENKEEL_HOST_GUARD_FOR", "7s")];
+        let policy = load(text, &variables).unwrap().host_options().policy;
+        let expected = GuardPolicy {
+            enabled: true,
+            cpu: 0.7,
+            free_memory: 0.025,
+            lasting: Duration::from_secs(7),
+            ..GuardPolicy::default()
+        };
+        assert_eq!(policy, expected);
+    }
+
+    #[test]
     fn an_unknown_key_and_a_wrong_kind_are_errors_with_a_place() {
         let error = load("reconcile:\n  paralel: 3\n", &[]).unwrap_err().to_string();
         assert!(error.contains("paralel") && error.contains('2'), "{error}");
         assert!(load("reconcile: {resync: soon}", &[]).unwrap_err().to_string().contains("soon"));
         let error = load("", &[("EVENKEEL_RECONCILE_PARALLEL", "many")]).unwrap_err().to_string();
         assert!(error.contains("EVENKEEL_RECONCILE_PARALLEL"), "{error}");
+        let error = load("host_guard: {threshold: {cpu: 140%}}", &[]).unwrap_err().to_string();
+        assert!(error.contains("140%") && error.contains("60%"), "{error}");
         assert!(load("metrics: {namespace: a-b}", &[]).is_err());
         assert!(load("reconcile: {parallel: 0}", &[]).is_err());
     }

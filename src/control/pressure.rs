@@ -1,0 +1,96 @@
+//! The host under the containers: how hard pressed it is, and what is done about that.
+
+use std::sync::atomic::Ordering;
+
+use super::{Controller, Message, host};
+use crate::decide::WaitingOn;
+use crate::decide::pressure::Candidate;
+use crate::model::ProjectName;
+use crate::model::event::{EventType, Severity};
+use crate::model::observed::ContainerState;
+use crate::model::usage::HostLoad;
+
+impl Controller {
+    /// Looks at the host from time to time, where there is one to look at.
+    pub(super) fn watch_host(&self) -> Option<tokio::task::AbortHandle> {
+        let options = self.options.host.clone()?;
+        let (clock, sender) = (self.clock.clone(), self.sender.clone());
+        let task = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(options.interval);
+            loop {
+                tick.tick().await;
+                let Some(load) = host::load(&options.proc, clock.now()) else { continue };
+                if sender.send(Message::Host(load)).is_err() {
+                    return;
+                }
+            }
+        });
+        Some(task.abort_handle())
+    }
+
+    /// The Engine's host was looked at, or the one that this runs on, which may be another one.
+    pub(super) fn on_host(&mut self, load: HostLoad) {
+        self.host_memory = Some(load.memory);
+        if !self.host_is_here() {
+            return;
+        }
+        self.cache.host_is(Some(load));
+        let Some(policy) = self.options.host.as_ref().map(|host| host.policy) else { return };
+        let worst = policy.worst(&load);
+        self.probing.pressed.store(worst.beyond >= 1.0, Ordering::Relaxed);
+        let candidates = if policy.enabled { self.candidates() } else { Vec::new() };
+        let watched = self.host_guard.needs_usage();
+        let changed = self.host_guard.look(&policy, &load, &candidates);
+        let concerned = changed.iter().filter_map(|id| Some(self.cache.container(id)?.project.clone()));
+        self.dirty.extend(concerned);
+        if watched != self.host_guard.needs_usage() {
+            self.dirty.extend(self.projects.keys().cloned());
+        }
+        let short = |name: &ProjectName| {
+            let decision = self.projects.get(name).map(|tracked| &tracked.decision);
+            decision.is_some_and(|d| d.waiting.iter().any(|w| matches!(w.on, WaitingOn::Resources { .. })))
+        };
+        let short: Vec<ProjectName> = self.projects.keys().filter(|name| short(name)).cloned().collect();
+        self.dirty.extend(short);
+        let pressed = self.host_guard.is_pressed(&policy, load.at);
+        let text = pressed.then(|| format!("the host is hard pressed: {worst}"));
+        if self.issue("host", text.clone())
+            && let Some(text) = text
+        {
+            self.event(EventType::SystemAlert, Severity::Warning, None, None, text);
+        }
+    }
+
+    /// Whether the host that is looked at is the Engine's.
+    pub(super) fn host_is_here(&self) -> bool {
+        self.host_memory.is_some() && self.host_memory == self.engine_memory
+    }
+
+    /// Containers that may be squeezed.
+    fn candidates(&self) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for tracked in self.projects.values().filter(|t| t.manifest.is_some() && t.ledger.down.is_none()) {
+            let Some(target) = tracked.target.as_deref() else { continue };
+            if target.extension.suspend || tracked.ledger.suspended {
+                continue;
+            }
+            for container in self.cache.of_project(&tracked.name).filter(|c| !c.oneoff) {
+                let service = container.service.as_ref().and_then(|name| target.services.get(name));
+                let may_be = service.filter(|service| {
+                    let suspended = &tracked.ledger.suspended_services;
+                    let suspended = service.extension.suspend || suspended.contains(&service.name);
+                    !service.extension.critical && !suspended
+                });
+                let Some(service) = may_be else { continue };
+                if matches!(container.state, ContainerState::Running { .. }) {
+                    candidates.push(Candidate {
+                        id: container.id.clone(),
+                        priority: service.extension.throttle.priority,
+                        cpus: self.usage_of(container).map(|usage| usage.cpus),
+                    });
+                }
+            }
+        }
+        candidates
+    }
+}
