@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Answer, Controller, Message};
 use crate::engine::{Engine, EngineError};
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 4;
 
 /// The checks that are being made.
 pub(super) struct Checks {
-    running: BTreeMap<ContainerId, (ProjectName, AbortHandle)>,
+    running: BTreeMap<ContainerId, (ProjectName, AbortOnDropHandle<()>)>,
     permits: Arc<Semaphore>,
 }
 
@@ -35,9 +35,7 @@ impl Default for Checks {
 impl Checks {
     /// Makes none any more: what they would tell is of an Engine that was lost.
     pub(super) fn stop(&mut self) {
-        for (_, task) in std::mem::take(&mut self.running).into_values() {
-            task.abort();
-        }
+        self.running.clear();
     }
 }
 
@@ -49,13 +47,7 @@ impl Controller {
         target: Option<&Project>,
         awaited: &BTreeSet<ContainerId>,
     ) {
-        self.checks.running.retain(|id, (project, task)| {
-            let goes_on = project != name || awaited.contains(id);
-            if !goes_on {
-                task.abort();
-            }
-            goes_on
-        });
+        self.checks.running.retain(|id, (project, _)| project != name || awaited.contains(id));
         for id in awaited {
             if self.checks.running.contains_key(id) {
                 continue;
@@ -69,7 +61,7 @@ impl Controller {
                     let _ = sender.send(Message::Answer { epoch, answer: Answer::Passed { id: container } });
                 }
             });
-            self.checks.running.insert(id, (name.clone(), task.abort_handle()));
+            self.checks.running.insert(id, (name.clone(), AbortOnDropHandle::new(task)));
         }
     }
 

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::interest::Interest;
 use super::publish::{EngineStatus, Notice};
@@ -62,17 +63,7 @@ impl Reconnect {
 #[derive(Debug)]
 pub(super) struct Heard {
     events: mpsc::UnboundedReceiver<Result<EngineEvent, EngineError>>,
-    _listening: Ending,
-}
-
-/// A task that ends with this.
-#[derive(Debug)]
-struct Ending(tokio::task::JoinHandle<()>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _listening: AbortOnDropHandle<()>,
 }
 
 impl Heard {
@@ -87,7 +78,7 @@ impl Heard {
                 }
             }
         });
-        Self { events, _listening: Ending(task) }
+        Self { events, _listening: AbortOnDropHandle::new(task) }
     }
 }
 
@@ -171,6 +162,9 @@ impl Controller {
         self.reconnect = Reconnect::default();
         self.capabilities = connection.info.capabilities;
         self.engine_memory = connection.info.memory;
+        if let Some(load) = self.host_load {
+            self.on_host(load);
+        }
         let point = self.cache.point();
         self.cache.listed(point, &connection.listing);
         let now = self.clock.now();
@@ -244,16 +238,12 @@ impl Controller {
             }
             let _ = sender.send(Message::EventsEnded);
         });
-        if let Some(old) = self.event_task.replace(task) {
-            old.abort();
-        }
+        self.event_task = Some(AbortOnDropHandle::new(task));
     }
 
     /// The engine does not answer: everything that is known is old now.
     pub(super) fn on_engine_lost(&mut self, reason: &str) {
-        if let Some(task) = self.event_task.take() {
-            task.abort();
-        }
+        self.event_task = None;
         if self.engine_status.up || self.engine_status.error.is_none() {
             self.event(EventType::EngineDown, Severity::Error, None, None, reason);
         }

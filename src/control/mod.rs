@@ -54,6 +54,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch as latest};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use board::Board;
 pub use clock::{Clock, SystemClock};
@@ -240,8 +241,9 @@ pub struct Controller {
     probing: probing::Probing,
     watching: usage::Watching,
     host_guard: HostGuard,
-    /// Bytes of memory of the host that is looked at, and of the Engine's.
-    host_memory: Option<u64>,
+    /// The host that this runs on, as of the last look.
+    host_load: Option<HostLoad>,
+    /// Bytes of memory of the Engine's.
     engine_memory: Option<u64>,
     host: HostLedger,
     projects: Projects,
@@ -257,7 +259,7 @@ pub struct Controller {
     stale_views: BTreeSet<ProjectName>,
     engine_status: EngineStatus,
     capabilities: Capabilities,
-    event_task: Option<tokio::task::JoinHandle<()>>,
+    event_task: Option<AbortOnDropHandle<()>>,
     reconnect: link::Reconnect,
     /// Counts lost connections.
     epoch: u64,
@@ -345,7 +347,7 @@ impl Controller {
             probing,
             watching,
             host_guard: HostGuard::default(),
-            host_memory: None,
+            host_load: None,
             engine_memory: None,
             host,
             event_task: None,
@@ -389,7 +391,8 @@ impl Controller {
     /// Runs until it is told to end.
     pub async fn run(mut self) {
         self.connect();
-        let host = self.watch_host();
+        self.host_load = self.look_at_host();
+        let _host = self.watch_host();
         loop {
             let deadline = self.next_deadline();
             let message = tokio::select! {
@@ -414,12 +417,7 @@ impl Controller {
             self.turn();
         }
         self.save_all();
-        if let Some(task) = self.event_task.take() {
-            task.abort();
-        }
-        if let Some(task) = host {
-            task.abort();
-        }
+        self.event_task = None;
         self.publish();
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::{Controller, Message, host};
 use crate::decide::WaitingOn;
 use crate::decide::pressure::Candidate;
@@ -11,30 +13,34 @@ use crate::model::observed::ContainerState;
 use crate::model::usage::HostLoad;
 
 impl Controller {
+    /// Looks at the host.
+    pub(super) fn look_at_host(&self) -> Option<HostLoad> {
+        host::load(&self.options.host.as_ref()?.proc, self.clock.now())
+    }
+
     /// Looks at the host from time to time, where there is one to look at.
-    pub(super) fn watch_host(&self) -> Option<tokio::task::AbortHandle> {
+    pub(super) fn watch_host(&self) -> Option<AbortOnDropHandle<()>> {
         let options = self.options.host.clone()?;
         let (clock, sender) = (self.clock.clone(), self.sender.clone());
         let task = tokio::spawn(async move {
-            let mut tick = tokio::time::interval(options.interval);
             loop {
-                tick.tick().await;
+                tokio::time::sleep(options.interval).await;
                 let Some(load) = host::load(&options.proc, clock.now()) else { continue };
                 if sender.send(Message::Host(load)).is_err() {
                     return;
                 }
             }
         });
-        Some(task.abort_handle())
+        Some(AbortOnDropHandle::new(task))
     }
 
     /// The Engine's host was looked at, or the one that this runs on, which may be another one.
     pub(super) fn on_host(&mut self, load: HostLoad) {
-        self.host_memory = Some(load.memory);
+        self.host_load = Some(load);
+        self.cache.host_is(self.host_load.filter(|_| self.host_is_here()));
         if !self.host_is_here() {
             return;
         }
-        self.cache.host_is(Some(load));
         let Some(policy) = self.options.host.as_ref().map(|host| host.policy) else { return };
         let worst = policy.worst(&load);
         self.probing.pressed.store(worst.beyond >= 1.0, Ordering::Relaxed);
@@ -63,7 +69,7 @@ impl Controller {
 
     /// Whether the host that is looked at is the Engine's.
     pub(super) fn host_is_here(&self) -> bool {
-        self.host_memory.is_some() && self.host_memory == self.engine_memory
+        self.host_load.is_some_and(|load| Some(load.memory) == self.engine_memory)
     }
 
     /// Containers that may be squeezed.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Board;
 use super::clock::Clock;
@@ -22,7 +22,7 @@ use crate::model::observed::{Container, ContainerState};
 use crate::model::service::{Probe, ProbeKind};
 use crate::model::{ContainerId, Project, ProjectName, ServiceName, Timestamp, hash, time};
 use crate::probe::track::{self, News, Patience};
-use crate::probe::{Document, Outcome, Prober};
+use crate::probe::{Document, Outcome, Prober, within};
 
 /// Between the first two probes of a container that is not up yet; each further pause is half as long again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -65,13 +65,7 @@ struct Running {
     run: (Option<u32>, Timestamp),
     probe: Arc<Probe>,
     reach: Reach,
-    task: AbortHandle,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Probing {
@@ -213,10 +207,10 @@ impl Controller {
             epoch: self.epoch,
         };
         self.probing.board.remove(&id);
-        let handle = tokio::spawn(task.run());
+        let task = AbortOnDropHandle::new(tokio::spawn(task.run()));
         let project = container.project.clone();
         let run = (container.pid, since);
-        let running = Running { project, run, probe, reach, task: handle.abort_handle() };
+        let running = Running { project, run, probe, reach, _task: task };
         self.probing.running.insert(id, running);
     }
 
@@ -260,7 +254,7 @@ impl Task {
         loop {
             let outcome = {
                 let _permit = self.permits.acquire().await;
-                self.ask().await
+                self.ask(&probed).await
             };
             let young =
                 time::between(self.since, self.clock.now()) < start_period && probed.class == HealthClass::Unknown;
@@ -286,17 +280,47 @@ impl Task {
         }
     }
 
-    async fn ask(&self) -> Outcome {
-        let ProbeKind::Exec(command) = &self.probe.kind else {
-            return self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach).await;
-        };
+    async fn ask(&self, before: &Probed) -> Outcome {
+        if let ProbeKind::Exec(command) = &self.probe.kind {
+            return self.within(command).await.unwrap_or_else(|failed| failed);
+        }
+        let by_exec = before.way == Some(Way::Exec);
+        if by_exec && let Some(found) = self.within_any().await {
+            return found;
+        }
+        let way = before.way.filter(|_| !by_exec);
+        let asked = self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach, way).await;
+        // Who was reached before is there, and hangs.
+        let was_reached = before.latency_ms.is_some();
+        if asked.reached || by_exec || was_reached { asked } else { self.within_any().await.unwrap_or(asked) }
+    }
+
+    /// Asks the same in the container, by a program that it may have.
+    async fn within_any(&self) -> Option<Outcome> {
+        for command in within::commands(&self.probe.kind, self.timeout) {
+            if let Ok(found) = self.within(&command).await {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Runs a command in the container; an error: how it failed.
+    async fn within(&self, command: &[String]) -> Result<Outcome, Outcome> {
         let began = tokio::time::Instant::now();
         let test: Vec<String> = std::iter::once("CMD".to_owned()).chain(command.iter().cloned()).collect();
-        let result = match self.engine.check(&self.id, &test, self.timeout).await {
-            Ok(true) => Ok(Document::default()),
-            Ok(false) => Err(format!("`{}` fails", command.join(" "))),
-            Err(error) => Err(error.to_string()),
+        let answer = self.engine.check(&self.id, &test, self.timeout).await;
+        let outcome = |result| Outcome {
+            result,
+            latency: began.elapsed(),
+            way: Some(Way::Exec),
+            reached: true,
+            at: self.clock.now(),
         };
-        Outcome { result, latency: began.elapsed(), way: Some(Way::Exec), at: self.clock.now() }
+        match answer {
+            Ok(true) => Ok(outcome(Ok(Document::default()))),
+            Ok(false) => Err(outcome(Err(format!("`{}` fails", command.join(" "))))),
+            Err(error) => Err(outcome(Err(error.to_string()))),
+        }
     }
 }

@@ -85,6 +85,10 @@ fn regimes(ledger: &mut ProjectLedger, changes: &[Regime], now: Timestamp) {
             Regime::IsReset { service } => {
                 ledger.resets.remove(service);
             }
+            Regime::IsGone { service } => {
+                ledger.resets.remove(service);
+                ledger.degraded.remove(service);
+            }
             Regime::Degraded { service } => {
                 ledger.degraded.insert(service.clone(), now);
             }

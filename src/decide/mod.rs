@@ -31,6 +31,7 @@ pub mod sharing;
 mod slots;
 mod strategy;
 mod throttle;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -40,13 +41,14 @@ use serde::Serialize;
 
 pub use action::{Action, Step};
 pub use breaker::BreakerState;
-pub use cause::{Before, Cause, FieldChange, Waiting, WaitingOn};
+pub use cause::{Cause, FieldChange};
 pub use forecast::{Plan, forecast};
 pub use herd::Room;
 pub use lint::lint;
 pub use recovery::RecoveryPolicy;
 pub use rollout::{Standing, in_force, is_over};
 pub use strategy::Regime;
+pub use waiting::{Before, Waiting, WaitingOn};
 
 use crate::model::ledger::{Breaker, Completion, Healthy, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
@@ -275,8 +277,9 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     let other_projects = readiness::projects(input, project);
     let rollout = rollout::Rollout::of(input, project);
     let places = resources::decide(input, project, &slots, decision);
-    let gone = input.ledger.resets.keys().filter(|service| !project.services.contains_key(*service));
-    decision.regimes.extend(gone.map(|service| Regime::IsReset { service: service.clone() }));
+    let known = input.ledger.resets.keys().chain(input.ledger.degraded.keys());
+    let gone: BTreeSet<_> = known.filter(|service| !project.services.contains_key(*service)).collect();
+    decision.regimes.extend(gone.into_iter().map(|service| Regime::IsGone { service: service.clone() }));
     let outages = strategy::Outages::of(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
     for (place, filled) in slots.in_order() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cause::Before;
+use super::Before;
 use super::recovery::Verdict;
 use super::resources::Places;
 use super::slots::{Filled, Phase, Slot, Slots};

@@ -38,6 +38,11 @@ pub enum Regime {
         /// Which.
         service: ServiceName,
     },
+    /// The manifest has it no more.
+    IsGone {
+        /// Which.
+        service: ServiceName,
+    },
     /// Others are given up for a service.
     Degraded {
         /// Which.

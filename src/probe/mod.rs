@@ -6,10 +6,13 @@
 
 mod document;
 mod grpc;
+mod here;
 mod http;
 pub mod track;
+pub mod within;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -29,6 +32,8 @@ pub struct Outcome {
     pub latency: Duration,
     /// Which way was taken; `None`: there was none.
     pub way: Option<Way>,
+    /// Somebody was there, or refused to be; else no way leads to the container.
+    pub reached: bool,
     /// When.
     pub at: Timestamp,
 }
@@ -36,15 +41,30 @@ pub struct Outcome {
 /// Who makes probes.
 #[async_trait]
 pub trait Prober: Send + Sync {
-    /// Makes a probe. [`ProbeKind::Exec`] is made through the engine, and by nobody here.
-    async fn probe(&self, container: &ContainerId, kind: &ProbeKind, timeout: Duration, reach: &Reach) -> Outcome;
+    /// Makes a probe. `before`: the way that was taken last, which is tried first. [`ProbeKind::Exec`] is made through the
+    /// engine, and by nobody here.
+    async fn probe(
+        &self,
+        container: &ContainerId,
+        kind: &ProbeKind,
+        timeout: Duration,
+        reach: &Reach,
+        before: Option<Way>,
+    ) -> Outcome;
 }
 
 /// Probes over the network of this host.
-#[derive(Default)]
 pub struct NetworkProber {
     http: http::Clients,
     grpc: grpc::Channels,
+    /// Where the ports are that the host publishes on all of its addresses.
+    host: IpAddr,
+}
+
+impl Default for NetworkProber {
+    fn default() -> Self {
+        Self { http: http::Clients::default(), grpc: grpc::Channels::default(), host: here::host(Path::new("/")) }
+    }
 }
 
 /// Why a probe failed.
@@ -55,26 +75,37 @@ enum Failure {
     Answered(String),
 }
 
-/// The ways to a port of a container, the most direct first.
-fn ways(reach: &Reach, port: u16) -> Vec<(Way, SocketAddr)> {
+/// The ways to a port of a container, the one taken last first, then the most direct one. `host`: where the host is.
+fn ways(reach: &Reach, port: u16, host: IpAddr, before: Option<Way>) -> Vec<(Way, SocketAddr)> {
     if reach.host {
-        return vec![(Way::Host, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))];
+        return vec![(Way::Host, SocketAddr::new(host, port))];
     }
     let own = reach.addresses.first().map(|address| (Way::Address, SocketAddr::new(*address, port)));
     let published = reach.published.get(&port).map(|(address, port)| {
-        let address = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { *address };
+        let address = if address.is_unspecified() { host } else { *address };
         (Way::Published, SocketAddr::new(address, *port))
     });
-    own.into_iter().chain(published).collect()
+    let mut ways: Vec<_> = own.into_iter().chain(published).collect();
+    ways.sort_by_key(|(way, _)| Some(*way) != before);
+    ways
 }
 
 #[async_trait]
 impl Prober for NetworkProber {
-    async fn probe(&self, _: &ContainerId, kind: &ProbeKind, timeout: Duration, reach: &Reach) -> Outcome {
+    async fn probe(
+        &self,
+        _: &ContainerId,
+        kind: &ProbeKind,
+        timeout: Duration,
+        reach: &Reach,
+        before: Option<Way>,
+    ) -> Outcome {
         let began = Instant::now();
-        let end = |result, way, began: Instant| Outcome { result, latency: began.elapsed(), way, at: Timestamp::now() };
-        let ways = kind.port().map(|port| ways(reach, port)).unwrap_or_default();
+        let ways = kind.port().map(|port| ways(reach, port, self.host, before)).unwrap_or_default();
         let last = ways.len().saturating_sub(1);
+        let nowhere = "the container has no address and publishes no such port: use an `exec` probe".to_owned();
+        let mut outcome =
+            Outcome { result: Err(nowhere), latency: Duration::ZERO, way: None, reached: false, at: Timestamp::now() };
         for (n, (way, address)) in ways.into_iter().enumerate() {
             // Where there is another way a silent one is not waited for to the end.
             let limit = if n < last { timeout / 2 } else { timeout.saturating_sub(began.elapsed()) };
@@ -88,13 +119,15 @@ impl Prober for NetworkProber {
                 }
             };
             let silent = || Failure::Unreachable(format!("no answer of {address} within {limit:?}"));
-            match tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(silent())) {
-                Ok(document) => return end(Ok(document), Some(way), began),
-                Err(Failure::Unreachable(_)) if n < last => {}
-                Err(Failure::Unreachable(why) | Failure::Answered(why)) => return end(Err(why), Some(way), began),
+            let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(silent()));
+            let reached = !matches!(answer, Err(Failure::Unreachable(_)));
+            let result = answer.map_err(|(Failure::Unreachable(why) | Failure::Answered(why))| why);
+            outcome = Outcome { result, latency: began.elapsed(), way: Some(way), reached, at: Timestamp::now() };
+            if reached {
+                break;
             }
         }
-        end(Err("the container has no address and publishes no such port: use an `exec` probe".to_owned()), None, began)
+        outcome
     }
 }
 

@@ -98,6 +98,7 @@ mod tests {
 
     fn answer(ms: u64) -> Outcome {
         Outcome {
+            reached: true,
             result: Ok(Document::default()),
             latency: Duration::from_millis(ms),
             way: None,

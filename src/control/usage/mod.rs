@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::board::Board;
 use super::{Answer, Controller, Message, host};
@@ -45,7 +45,7 @@ struct Watched {
     terms: Terms,
     load: Option<Load>,
     host_cpus: Option<u32>,
-    task: AbortHandle,
+    _task: AbortOnDropHandle<()>,
 }
 
 /// What a stream is judged by.
@@ -56,12 +56,6 @@ struct Terms {
     throttled: bool,
     /// The process whose files are counted.
     files_of: Option<u32>,
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 /// Whether it is always to be known what a service uses.
@@ -174,8 +168,8 @@ impl Controller {
         // What was throttled just now is not calm before that was seen.
         let load = before.as_ref().and_then(|w| w.load).map(|load| Load { cpu_high: false, cpu_low: false, ..load });
         let host_cpus = before.as_ref().and_then(|w| w.host_cpus);
-        let task = tokio::spawn(task.run()).abort_handle();
-        self.watching.streams.insert(id, Watched { project: project.clone(), terms, load, host_cpus, task });
+        let task = AbortOnDropHandle::new(tokio::spawn(task.run()));
+        self.watching.streams.insert(id, Watched { project: project.clone(), terms, load, host_cpus, _task: task });
     }
 
     /// A container uses too much, or little, for long enough; or no more.

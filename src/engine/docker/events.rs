@@ -6,6 +6,7 @@ use bollard::Docker;
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::stream::{BoxStream, StreamExt};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::{ContainerEvent, EngineError, EngineEvent, EventKind};
 use crate::model::observed::Health;
@@ -48,45 +49,25 @@ pub(super) fn stream(
     ]);
     let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond().max(0));
     let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
-    let stream = async_stream(docker, options);
-    stream
-        .filter_map(move |message| {
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    // bollard's stream borrows the client: the two are kept together.
+    let task = tokio::spawn(async move {
+        let mut stream = docker.events(Some(options));
+        while let Some(message) = stream.next().await {
             let event = match message {
                 Ok(message) => convert(message).map(Ok),
                 Err(error) => Some(Err(super::error(&address, error))),
             };
-            std::future::ready(event)
-        })
-        .boxed()
-}
-
-/// bollard's stream borrows the client: the two are kept together.
-fn async_stream(
-    docker: Docker,
-    options: bollard::query_parameters::EventsOptions,
-) -> BoxStream<'static, Result<EventMessage, bollard::errors::Error>> {
-    let (sender, receiver) = tokio::sync::mpsc::channel(64);
-    let task = tokio::spawn(async move {
-        let mut stream = docker.events(Some(options));
-        while let Some(message) = stream.next().await {
-            if sender.send(message).await.is_err() {
+            let Some(event) = event else { continue };
+            if sender.send(event).await.is_err() {
                 return;
             }
         }
     });
-    let guard = AbortOnDrop(task);
-    futures_util::stream::unfold((receiver, guard), |(mut receiver, guard)| async move {
-        receiver.recv().await.map(|message| (message, (receiver, guard)))
+    futures_util::stream::unfold((receiver, AbortOnDropHandle::new(task)), |(mut receiver, task)| async move {
+        receiver.recv().await.map(|event| (event, (receiver, task)))
     })
     .boxed()
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 fn convert(message: EventMessage) -> Option<EngineEvent> {

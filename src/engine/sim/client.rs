@@ -452,11 +452,11 @@ impl EngineUsage for Client {
 
 #[async_trait]
 impl Prober for Client {
-    async fn probe(&self, container: &ContainerId, _: &ProbeKind, _: Duration, _: &Reach) -> Outcome {
+    async fn probe(&self, container: &ContainerId, _: &ProbeKind, _: Duration, _: &Reach, _: Option<Way>) -> Outcome {
         tokio::time::sleep(super::pace::PROBE).await;
         let (passes, at) = self.with(|world| (!world.away && world.would_answer(container), world.now));
         let result = if passes { Ok(Document::default()) } else { Err("it does not answer".to_owned()) };
-        Outcome { result, latency: super::pace::PROBE, way: Some(Way::Address), at }
+        Outcome { result, latency: super::pace::PROBE, way: Some(Way::Address), reached: true, at }
     }
 }
 

@@ -112,3 +112,46 @@ fn a_connection_or_a_command_will_do_as_well() {
     wait_until(SOON, "nobody listens", || of("closed")["class"] == "unhealthy");
     assert!(of("closed")["reasons"][0].as_str().unwrap().contains("refuses"), "{}", of("closed"));
 }
+
+#[test]
+fn a_controller_in_a_container_goes_by_the_port_that_the_host_has() {
+    let Some(world) = World::new() else { return };
+    let (shop, keeper) = (world.project("shop"), world.project("keeper"));
+    let free = std::net::TcpListener::bind("0.0.0.0:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let probe = "x-evenkeel: {health: {http: {port: 8080, path: /health}, interval: 500ms, timeout: 1s, retries: 1}, \
+                 recovery: {strategy: none}}";
+    world.write(
+        &shop,
+        &format!(
+            "services:\n  web: {{image: IMAGE, ports: ['{free}:8080'], {probe}}}\n  hidden: {{image: IMAGE, {probe}}}\n"
+        ),
+    );
+    let (dir, socket) = (world.dir().display(), world.engine.socket().display());
+    let body = json!({
+        "Image": world.image,
+        "Entrypoint": ["/evenkeel"],
+        "Cmd": ["run", "--manifests", format!("{dir}/manifests"), "--state", format!("{dir}/state")],
+        "Labels": {"com.docker.compose.project": keeper},
+        "HostConfig": {"Binds": [
+            format!("{}:/evenkeel:ro", env!("CARGO_BIN_EXE_evenkeel")),
+            format!("{socket}:/var/run/docker.sock"),
+            format!("{dir}:{dir}"),
+        ]},
+    });
+    let made = world.engine.call("POST", &format!("/containers/create?name={keeper}-evenkeel"), Some(&body));
+    let id = made["Id"].as_str().unwrap().to_owned();
+    world.engine.call("POST", &format!("/containers/{id}/start"), None);
+    let service = |name: &str| -> Value {
+        let status = world.verb(&["status", "--format", "json"]);
+        let status: Value = serde_json::from_str(&status.out).unwrap_or_default();
+        status["projects"][0]["services"][name].clone()
+    };
+    let probed = |name: &str| service(name)["containers"][0]["probed"].clone();
+    let web = wait_for(SOON, "it is reached", || Some(service("web")).filter(|web| web["class"] == "healthy"));
+    assert_eq!(web["containers"][0]["probed"]["way"], "published", "{web}");
+    // On another network, with nothing published, and no program in it that could ask.
+    let hidden = wait_for(SOON, "that is told", || Some(probed("hidden")).filter(|p| p["class"] == "unhealthy"));
+    assert_eq!(hidden["way"], "address", "{hidden}");
+    assert!(hidden["error"].as_str().is_some_and(|error| error.contains("no answer of")), "{hidden}");
+    assert_eq!(world.engine.inspect(&id)["State"]["Running"], true, "it leaves itself alone");
+}

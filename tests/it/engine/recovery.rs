@@ -1,7 +1,8 @@
 //! What is done about services that are not well: each strategy, the breaker, and what becomes of dependents.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::probes::tell;
 use crate::support::{Controller, SOON, World, stays, wait_until};
 
 /// Its check fails for as long as it runs, every second.
@@ -153,4 +154,37 @@ fn the_whole_project_is_started_again_in_order_for_a_service_that_fails() {
     controller.converged(&shop);
     let after = ["db", "api", "web"].map(started);
     assert!(after.is_sorted(), "in order: {after:?}");
+}
+
+#[test]
+fn dependents_are_stopped_where_the_manifest_says_so_and_come_back_in_order() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    world.write(
+        &shop,
+        "services:\n  db: {image: IMAGE, x-evenkeel: {health: {http: {port: 8080, path: /health}, interval: 200ms, retries: 2}, \
+         recovery: {cascade: stop, backoff: {initial: 2s}}}}\n  api: {image: IMAGE, depends_on: {db: {condition: service_healthy}}}\n  \
+         web: {image: IMAGE, depends_on: [api]}\n  other: {image: IMAGE}\n",
+    );
+    let controller = world.run();
+    controller.converged(&shop);
+    let id = |service: &str| world.engine.container(&shop, service).id;
+    let started = |service: &str| -> evenkeel::model::Timestamp { world.engine.started(&id(service)).parse().unwrap() };
+    let all = ["db", "api", "web"];
+    let (before, other) = (all.map(started), started("other"));
+    // The second failure waits for its backoff, and so do those who depend on it.
+    for round in 0..2 {
+        let now = started("db");
+        tell(&world, &id("db"), &json!({"fail": true}));
+        if round > 0 {
+            let is_down = |service: &str| world.engine.inspect(&id(service))["State"]["Running"] == false;
+            wait_until(SOON, "the dependents are stopped", || is_down("api") && is_down("web"));
+        }
+        wait_until(SOON, "it is started again", || started("db") > now);
+    }
+    controller.converged(&shop);
+    let after = all.map(started);
+    assert!(after.iter().zip(before).all(|(after, before)| *after > before), "{before:?} {after:?}");
+    assert!(after.is_sorted(), "in order: {after:?}");
+    assert_eq!(started("other"), other, "who does not depend on it is left alone");
 }

@@ -34,7 +34,7 @@ fn local() -> Reach {
 }
 
 async fn ask(prober: &NetworkProber, kind: &ProbeKind, reach: &Reach) -> Outcome {
-    prober.probe(&ContainerId::trusted("c"), kind, Duration::from_secs(2), reach).await
+    prober.probe(&ContainerId::trusted("c"), kind, Duration::from_secs(2), reach, None).await
 }
 
 fn http(port: u16, path: &str) -> HttpProbe {
@@ -150,10 +150,17 @@ async fn a_port_that_the_host_has_is_asked_where_the_containers_address_is_not_r
     let prober = NetworkProber::default();
     let outcome = ask(&prober, &ProbeKind::Tcp { port: 80 }, &reach).await;
     assert!(outcome.result.is_ok() && outcome.way == Some(Way::Published), "{outcome:?}");
+    // The way that was taken last is tried first.
+    let both = Reach { addresses: vec![LOCAL], published: [(port, (LOCAL, port))].into(), host: false };
+    for way in [Way::Published, Way::Address] {
+        let kind = ProbeKind::Tcp { port };
+        let outcome = prober.probe(&ContainerId::trusted("c"), &kind, Duration::from_secs(2), &both, Some(way)).await;
+        assert!(outcome.result.is_ok() && outcome.way == Some(way), "{outcome:?}");
+    }
     let outcome = ask(&prober, &ProbeKind::Tcp { port }, &Reach { host: true, ..Reach::default() }).await;
     assert!(outcome.result.is_ok() && outcome.way == Some(Way::Host), "{outcome:?}");
     let outcome = ask(&prober, &ProbeKind::Tcp { port: 81 }, &Reach::default()).await;
-    assert!(outcome.way.is_none() && outcome.result.unwrap_err().contains("exec"));
+    assert!(outcome.way.is_none() && !outcome.reached && outcome.result.unwrap_err().contains("exec"));
 }
 
 #[tokio::test]
@@ -170,7 +177,7 @@ async fn who_refuses_or_says_nothing_has_failed_in_time() {
     let port = server(1).await;
     let container = ContainerId::trusted("c");
     let slow = ProbeKind::Http(http(port, "/slow"));
-    let outcome = prober.probe(&container, &slow, Duration::from_millis(200), &local()).await;
+    let outcome = prober.probe(&container, &slow, Duration::from_millis(200), &local(), None).await;
     assert!(outcome.result.unwrap_err().contains("no answer"));
     assert!(outcome.latency < Duration::from_secs(2));
 }
