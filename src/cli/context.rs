@@ -14,8 +14,8 @@ use crate::control::lock::Lock;
 use crate::control::publish::Observer;
 use crate::control::watch::{News, WatchOptions, watch};
 use crate::control::{Clock, Controller, Handle, Options, SystemClock};
+use crate::engine::EngineError;
 use crate::engine::docker::{Address, DockerEngine};
-use crate::engine::{EngineError, EngineRead};
 use crate::settings::Settings;
 
 /// Settings with the arguments over them.
@@ -85,7 +85,7 @@ impl Context {
     pub(super) async fn engine(&self) -> anyhow::Result<(DockerEngine, String)> {
         let address = self.address()?;
         let engine = DockerEngine::new(&address)?;
-        engine.info().await?;
+        engine.ping().await?;
         Ok((engine, address.to_string()))
     }
 

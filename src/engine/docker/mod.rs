@@ -63,6 +63,14 @@ impl DockerEngine {
         Ok(Self { docker, address: address.to_string() })
     }
 
+    /// Whether the Engine answers: of all calls the cheapest.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        self.read(self.docker.ping()).await.map(drop)
+    }
+
     /// Another client of the same Engine and API, with connections of its own.
     fn another_client(&self) -> Result<Docker, EngineError> {
         let unknown = |_| unreachable_error(&self.address, "no such address");
