@@ -123,7 +123,7 @@ impl Context {
             take_over: self.take_over,
             recovery: self.recovery(),
             health: self.settings.health_options(),
-            host: is_local.then(|| self.settings.host_options()),
+            host: is_local.then(|| self.settings.host_options(verb == "run")),
             stats: self.settings.health.stats,
             address,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::decide::pressure::GuardPolicy;
 use crate::model::Timestamp;
-use crate::model::usage::{HostLoad, OpenFiles, Pressure};
+use crate::model::usage::{HostLoad, OpenFiles, Pressure, Ticks};
 
 /// Processes of one container that are looked at: a container with more of them has other troubles.
 const PROCESSES: usize = 256;
@@ -42,6 +42,11 @@ pub(super) fn load(proc: &Path, at: Timestamp) -> Option<HostLoad> {
         io: pressure("io", "full").unwrap_or_default(),
     });
     let stat = read("stat").unwrap_or_default();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what guests take is among them.
+    let times = stat.lines().find_map(|line| line.strip_prefix("cpu "));
+    let times: Vec<u64> = times.into_iter().flat_map(str::split_whitespace).take(8).flat_map(str::parse).collect();
+    let all: u64 = times.iter().sum();
+    let idle: u64 = times.iter().skip(3).take(2).sum();
     let is_cpu =
         |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let cpus = stat.lines().filter(is_cpu).count();
@@ -51,6 +56,7 @@ pub(super) fn load(proc: &Path, at: Timestamp) -> Option<HostLoad> {
         free_memory: kib("MemAvailable")?.saturating_mul(1024),
         memory: kib("MemTotal")?.saturating_mul(1024),
         cpus: u32::try_from(cpus).unwrap_or_default().max(1),
+        ticks: Ticks { busy: all - idle, all },
     })
 }
 
@@ -100,7 +106,7 @@ mod tests {
         let stall = |percent: &str, kind: &str| format!("{kind} avg10={percent} avg60=0.00 avg300=0.00 total=1\n");
         let dir = files(&[
             ("meminfo", "MemTotal:       2000 kB\nMemFree:  1 kB\nMemAvailable:    500 kB\n"),
-            ("stat", "cpu  1 2 3\ncpu0 1 2\ncpu1 1 2\nintr 5\n"),
+            ("stat", "cpu  1 2 3 10 4 5 6 7 8 9\ncpu0 1 2\ncpu1 1 2\nintr 5\n"),
             ("pressure/cpu", &stall("37.50", "some")),
             ("pressure/memory", &(stall("9.00", "some") + &stall("2.00", "full"))),
             ("pressure/io", &(stall("50.00", "some") + &stall("25.00", "full"))),
@@ -108,7 +114,8 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let pressure = Some(Pressure { cpu: 0.375, memory: 0.02, io: 0.25 });
         let found = load(dir.path(), at);
-        assert_eq!(found, Some(HostLoad { at, pressure, free_memory: 512_000, memory: 2_048_000, cpus: 2 }));
+        let ticks = Ticks { busy: 24, all: 38 };
+        assert_eq!(found, Some(HostLoad { at, pressure, free_memory: 512_000, memory: 2_048_000, cpus: 2, ticks }));
     }
 
     #[test]

@@ -162,9 +162,7 @@ impl Controller {
         self.reconnect = Reconnect::default();
         self.capabilities = connection.info.capabilities;
         self.engine_memory = connection.info.memory;
-        if let Some(load) = self.host_load {
-            self.on_host(load);
-        }
+        self.on_host(self.host_load);
         let point = self.cache.point();
         self.cache.listed(point, &connection.listing);
         let now = self.clock.now();

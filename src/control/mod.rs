@@ -146,7 +146,7 @@ enum Message {
         answer: Answer,
     },
     Step(Box<Outcome>),
-    Host(HostLoad),
+    Host(Option<HostLoad>),
     LookedAt(ProjectName, ServiceName),
     Operation(Operation, tokio::sync::oneshot::Sender<Reply>),
     Shutdown,
@@ -529,9 +529,12 @@ impl Controller {
     /// before: one disk that is full is one event, however many files it concerns.
     fn issue(&mut self, kind: &'static str, text: Option<String>) -> bool {
         match text {
-            Some(text) => self.issues.insert(kind, text).is_none(),
+            Some(text) => {
+                self.unpublished = true;
+                self.issues.insert(kind, text).is_none()
+            }
             None => {
-                self.issues.remove(kind);
+                self.unpublished |= self.issues.remove(kind).is_some();
                 false
             }
         }

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::tracked::Tracked;
 use super::{Controller, Message, host};
 use crate::decide::WaitingOn;
 use crate::decide::pressure::Candidate;
-use crate::model::ProjectName;
 use crate::model::event::{EventType, Severity};
 use crate::model::observed::ContainerState;
 use crate::model::usage::HostLoad;
@@ -25,7 +25,7 @@ impl Controller {
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(options.interval).await;
-                let Some(load) = host::load(&options.proc, clock.now()) else { continue };
+                let load = host::load(&options.proc, clock.now());
                 if sender.send(Message::Host(load)).is_err() {
                     return;
                 }
@@ -34,32 +34,32 @@ impl Controller {
         Some(AbortOnDropHandle::new(task))
     }
 
-    /// The Engine's host was looked at, or the one that this runs on, which may be another one.
-    pub(super) fn on_host(&mut self, load: HostLoad) {
-        self.host_load = Some(load);
-        self.cache.host_is(self.host_load.filter(|_| self.host_is_here()));
-        if !self.host_is_here() {
-            return;
-        }
+    /// The host that this runs on was looked at, which may be another one than the Engine's; `None`: nothing could be read.
+    pub(super) fn on_host(&mut self, load: Option<HostLoad>) {
+        self.host_load = load;
+        let load = load.filter(|_| self.host_is_here());
+        self.cache.host_is(load);
         let Some(policy) = self.options.host.as_ref().map(|host| host.policy) else { return };
-        let worst = policy.worst(&load);
-        self.probing.pressed.store(worst.beyond >= 1.0, Ordering::Relaxed);
-        let candidates = if policy.enabled { self.candidates() } else { Vec::new() };
         let watched = self.host_guard.needs_usage();
-        let changed = self.host_guard.look(&policy, &load, &candidates);
+        let changed = match load {
+            Some(load) => {
+                let candidates = if policy.enabled { self.candidates() } else { Vec::new() };
+                self.host_guard.look(&policy, &load, &candidates)
+            }
+            None => std::mem::take(&mut self.host_guard).forgets(),
+        };
         let concerned = changed.iter().filter_map(|id| Some(self.cache.container(id)?.project.clone()));
         self.dirty.extend(concerned);
         if watched != self.host_guard.needs_usage() {
             self.dirty.extend(self.projects.keys().cloned());
         }
-        let short = |name: &ProjectName| {
-            let decision = self.projects.get(name).map(|tracked| &tracked.decision);
-            decision.is_some_and(|d| d.waiting.iter().any(|w| matches!(w.on, WaitingOn::Resources { .. })))
-        };
-        let short: Vec<ProjectName> = self.projects.keys().filter(|name| short(name)).cloned().collect();
-        self.dirty.extend(short);
-        let pressed = self.host_guard.is_pressed(&policy, load.at);
-        let text = pressed.then(|| format!("the host is hard pressed: {worst}"));
+        let short =
+            |tracked: &&Tracked| tracked.decision.waiting.iter().any(|w| matches!(w.on, WaitingOn::Resources { .. }));
+        self.dirty.extend(self.projects.values().filter(short).map(|tracked| tracked.name.clone()));
+        let worst = self.host_guard.worst();
+        self.probing.pressed.store(worst.is_some_and(|worst| worst.beyond >= 1.0), Ordering::Relaxed);
+        let pressed = load.is_some_and(|load| self.host_guard.is_pressed(&policy, load.at));
+        let text = worst.filter(|_| pressed).map(|worst| format!("the host is hard pressed: {worst}"));
         if self.issue("host", text.clone())
             && let Some(text) = text
         {
@@ -92,7 +92,7 @@ impl Controller {
                     candidates.push(Candidate {
                         id: container.id.clone(),
                         priority: service.extension.throttle.priority,
-                        cpus: self.usage_of(container).map(|usage| usage.cpus),
+                        cpus: self.cpus_of(&container.id),
                     });
                 }
             }

@@ -289,7 +289,11 @@ impl Task {
             return found;
         }
         let way = before.way.filter(|_| !by_exec);
-        let asked = self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach, way).await;
+        let mut asked = self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach, way).await;
+        if by_exec && !asked.reached {
+            // That is the way still.
+            asked.way = Some(Way::Exec);
+        }
         // Who was reached before is there, and hangs.
         let was_reached = before.latency_ms.is_some();
         if asked.reached || by_exec || was_reached { asked } else { self.within_any().await.unwrap_or(asked) }

@@ -58,7 +58,9 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
         {
             complain("removes a network that is not ours");
         }
-        if input.ledger.suspended && input.ledger.down.is_none() {
+        // What a throttle took is given back.
+        let gives_back = matches!(step.cause, super::Cause::Released { .. });
+        if input.ledger.suspended && input.ledger.down.is_none() && !gives_back {
             complain("a step for a suspended project");
         }
         let held = input.guard_tripped && !input.ledger.removal_confirmed && input.ledger.down.is_none();

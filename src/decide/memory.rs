@@ -13,11 +13,10 @@ use crate::model::{ContainerId, Project, Timestamp, time};
 /// Notes that a step begins: to be on the disk before its call is made.
 pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step, now: Timestamp) {
     let subject = step.action.subject();
-    let mark = InFlight { action: step.action.to_string(), since: now };
-    ledger.in_flight.insert(subject.clone(), mark);
+    let mut mark = InFlight { action: step.action.to_string(), since: now, ends: None };
     if let Action::StartContainer { service, container, .. } = &step.action {
         // What runs is not done: a job that goes back to an earlier configuration runs in it again.
-        ledger.completions.remove(service);
+        mark.ends = ledger.completions.remove(service);
         ledger.hooked.remove(container);
         // Only where something tells when it is up.
         let declared = target.and_then(|project| project.services.get(service));
@@ -26,6 +25,7 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
         });
         ledger.slots.entry(subject.clone()).or_default().begun = checked.then_some(now);
     }
+    ledger.in_flight.insert(subject.clone(), mark);
     // Should the answer be lost, it is not somebody else who removed it.
     if let (Action::RemoveContainer { container, .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
         && slot.started.as_ref() == Some(container)
@@ -296,9 +296,11 @@ pub fn failed(
     now: Timestamp,
 ) -> u32 {
     let subject = step.action.subject();
-    ledger.in_flight.remove(&subject);
+    let begun = ledger.in_flight.remove(&subject);
     if trouble == Trouble::Unknown {
         ledger.unanswered = Some(now);
+    } else if let (Some(ends), Some(service)) = (begun.and_then(|mark| mark.ends), step.action.service()) {
+        ledger.completions.insert(service.clone(), ends);
     }
     // What failed was no run: the failures set the pace.
     if trouble != Trouble::Unknown
@@ -433,6 +435,23 @@ mod tests {
             begins(&mut ledger, None, &step, Timestamp::UNIX_EPOCH);
             failed(&mut ledger, None, &step, trouble, "no", Timestamp::UNIX_EPOCH);
             assert_eq!(ledger.slots[&subject].restarts, restarts, "{trouble:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_failed_undoes_no_completion_and_one_that_may_have_worked_does() {
+        for (trouble, is_done) in [(Trouble::Other, true), (Trouble::Unknown, false)] {
+            let (mut ledger, _, container) = ledger();
+            let (job, at) = (ServiceName::trusted("job"), Timestamp::UNIX_EPOCH);
+            let image = crate::model::ImageId::trusted("sha256:1");
+            let done = crate::model::ledger::Completion { config_hash: "a".to_owned(), image, at };
+            ledger.completions.insert(job.clone(), done);
+            let start = Action::StartContainer { service: job.clone(), number: 1, container };
+            let step = step(start, Cause::Ready);
+            begins(&mut ledger, None, &step, at);
+            assert!(!ledger.completions.contains_key(&job), "should the controller end now, it ran");
+            failed(&mut ledger, None, &step, trouble, "no", at);
+            assert_eq!(ledger.completions.contains_key(&job), is_done, "{trouble:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::slots::{Phase, Slots};
-use super::{Input, readiness};
+use super::{Input, readiness, throttle};
 use crate::model::Project;
 use crate::model::ledger::Subject;
 
@@ -35,6 +35,7 @@ pub(super) fn subjects(
                     let pending = match (slot.current, &slot.phase) {
                         (Some(current), Phase::Running { since, .. }) => {
                             readiness::hooks_pending(input, filled.service, current, *since)
+                                || throttle::step(input, filled.service, current).is_some()
                         }
                         _ => false,
                     };

@@ -267,6 +267,10 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
         for service in project.services.keys() {
             decision.services.insert(service.clone(), ServiceState::Suspended);
         }
+        for filled in slots.by_name() {
+            let all = filled.slots.iter().filter_map(|slot| slot.current);
+            all.for_each(|container| throttle::give_back(input, filled.service, container, decision));
+        }
         decision.state = Some(ProjectState::Suspended);
         return;
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::usage::{HostLoad, Scarce, Squeeze};
+use crate::model::usage::{HostLoad, Scarce, Squeeze, Ticks};
 use crate::model::{ContainerId, Timestamp, time};
 
 /// Thousandths of a CPU below which nobody is squeezed.
@@ -69,8 +69,9 @@ impl Worst {
 }
 
 impl GuardPolicy {
-    /// What the host is short of most.
-    pub fn worst(&self, host: &HostLoad) -> Worst {
+    /// What the host is short of most. `busy`: the part of the time that its CPUs were busy; `None`: not known. Who is held
+    /// back by a quota waits for a CPU in the kernel's figures, however many are idle: that is no pressure of the host.
+    pub fn worst(&self, host: &HostLoad, busy: Option<f64>) -> Worst {
         let worst = |scarce, measured: f64, threshold: f64, beyond: f64| Worst { scarce, beyond, measured, threshold };
         let over = |scarce, measured: f64, threshold: f64| {
             worst(scarce, measured, threshold, measured / threshold.max(f64::EPSILON))
@@ -80,7 +81,7 @@ impl GuardPolicy {
         let memory = worst(Scarce::FreeMemory, free, self.free_memory, self.free_memory / free.max(f64::EPSILON));
         let pressure = host.pressure.iter().flat_map(|pressure| {
             [
-                over(Scarce::Cpu, pressure.cpu, self.cpu),
+                over(Scarce::Cpu, pressure.cpu.min(busy.unwrap_or(1.0)), self.cpu),
                 over(Scarce::Memory, pressure.memory, self.memory),
                 over(Scarce::Io, pressure.io, self.io),
             ]
@@ -96,14 +97,16 @@ pub struct Candidate {
     pub id: ContainerId,
     /// `x-evenkeel.throttle.priority`: the lowest go first.
     pub priority: u32,
-    /// CPUs that it uses; `None`: not known yet.
+    /// CPUs that it uses; `None`: not known yet, and soon to be.
     pub cpus: Option<f64>,
 }
 
 /// What was taken, and in which order.
 #[derive(Debug, Clone, Default)]
 pub struct HostGuard {
-    enabled: bool,
+    watching: bool,
+    ticks: Option<Ticks>,
+    worst: Option<Worst>,
     pressed_since: Option<Timestamp>,
     at_ease_since: Option<Timestamp>,
     moved: Option<Timestamp>,
@@ -118,9 +121,19 @@ impl HostGuard {
         self.squeezed.get(id).copied()
     }
 
+    /// Gives all of it back, as nobody knows how the host is; returns the containers for which that changes something.
+    pub fn forgets(self) -> BTreeSet<ContainerId> {
+        self.squeezed.into_keys().collect()
+    }
+
+    /// What the host was short of most at the last look.
+    pub fn worst(&self) -> Option<Worst> {
+        self.worst
+    }
+
     /// Whether it is to be known what everybody uses.
     pub fn needs_usage(&self) -> bool {
-        self.enabled && self.pressed_since.is_some() || !self.squeezed.is_empty()
+        self.watching
     }
 
     /// Whether the host is hard pressed, and was for the time.
@@ -131,25 +144,36 @@ impl HostGuard {
     /// Takes in how the host is; returns the containers for which something changed.
     pub fn look(&mut self, policy: &GuardPolicy, host: &HostLoad, candidates: &[Candidate]) -> BTreeSet<ContainerId> {
         let before = self.squeezed.clone();
-        self.enabled = policy.enabled;
         // Who is gone, or is not to be touched any more, is not squeezed either.
         self.squeezed.retain(|id, _| policy.enabled && candidates.iter().any(|c| c.id == *id));
-        let worst = policy.worst(host);
-        let since = |known: Option<Timestamp>, is_so: bool| is_so.then(|| known.unwrap_or(host.at));
+        let busy = self.ticks.replace(host.ticks).and_then(|before| host.ticks.busy_since(before));
+        let worst = policy.worst(host, busy);
+        self.worst = Some(worst);
+        // Should the clock have been set back, all of it is as of now.
+        let known = |since: Option<Timestamp>| since.map(|at| at.min(host.at));
+        let since = |at: Option<Timestamp>, is_so: bool| is_so.then(|| known(at).unwrap_or(host.at));
         self.pressed_since = since(self.pressed_since, worst.beyond >= 1.0);
         self.at_ease_since = since(self.at_ease_since, worst.beyond < EASE);
+        self.moved = known(self.moved);
         let lasted = |since: &Option<Timestamp>| since.is_some_and(|at| time::between(at, host.at) >= policy.lasting);
         if self.moved.is_none() || lasted(&self.moved) {
             let moves = policy.enabled && lasted(&self.pressed_since) && self.squeeze(&worst, candidates)
                 || lasted(&self.at_ease_since) && self.release();
             self.moved = if moves { Some(host.at) } else { self.moved };
         }
+        self.watching = policy.enabled
+            && (self.pressed_since.is_some() || self.watching && self.at_ease_since.is_none())
+            || !self.squeezed.is_empty();
         let changed = |id: &&ContainerId| before.get(*id) != self.squeezed.get(*id);
         before.keys().chain(self.squeezed.keys()).filter(changed).cloned().collect()
     }
 
     /// The lowest of those that have something to give give it, in proportion to what they have.
     fn squeeze(&mut self, worst: &Worst, candidates: &[Candidate]) -> bool {
+        // Who is not known yet might be the one to begin with.
+        if candidates.iter().any(|c| c.cpus.is_none()) {
+            return false;
+        }
         let has = |candidate: &Candidate| {
             let used = milli(candidate.cpus?);
             // Who uses less than it is squeezed to has no more to give than that.
@@ -222,6 +246,7 @@ mod tests {
             free_memory: 50,
             memory: 100,
             cpus: 4,
+            ticks: Ticks::default(),
         }
     }
 
@@ -335,9 +360,40 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_been_looked_at_yet_gives_nothing() {
+    fn who_waits_for_a_quota_while_cpus_are_idle_is_no_pressure() {
         let mut guard = HostGuard::default();
-        let unknown = [Candidate { id: ContainerId::trusted("a"), priority: 50, cpus: None }];
+        let all = candidates(&[("a", 50, 1.0)]);
+        let look = |guard: &mut HostGuard, second: i64, busy| {
+            let ticks = Ticks { busy, all: u64::try_from(second).unwrap() * 400 };
+            guard.look(&POLICY, &HostLoad { ticks, ..host(second, 0.9) }, &all);
+        };
+        for second in 1..=4 {
+            look(&mut guard, second * 10, u64::try_from(second).unwrap() * 400);
+        }
+        assert_eq!(told(&guard), "", "a tenth of the time they are busy");
+        for second in 5..=6 {
+            look(&mut guard, second * 10, 1_600 + u64::try_from(second - 4).unwrap() * 3_200);
+        }
+        assert_eq!(told(&guard), "a 500");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_up() {
+        let mut guard = HostGuard::default();
+        let all = candidates(&[("a", 50, 1.0)]);
+        guard.look(&POLICY, &host(10_000, 0.8), &all);
+        guard.look(&POLICY, &host(10_010, 0.8), &all);
+        assert_eq!(told(&guard), "a 500");
+        guard.look(&POLICY, &host(10, 0.1), &all);
+        guard.look(&POLICY, &host(20, 0.1), &all);
+        assert_eq!(told(&guard), "");
+    }
+
+    #[test]
+    fn while_it_is_not_known_what_all_use_nobody_gives() {
+        let mut guard = HostGuard::default();
+        let mut unknown = candidates(&[("b", 60, 1.0)]);
+        unknown.push(Candidate { id: ContainerId::trusted("a"), priority: 50, cpus: None });
         guard.look(&POLICY, &host(0, 0.8), &unknown);
         assert!(guard.look(&POLICY, &host(10, 0.8), &unknown).is_empty());
         assert!(guard.needs_usage());

@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Input};
+use super::{Action, Cause, Decision, Input};
 use crate::model::Service;
 use crate::model::fields::within;
+use crate::model::ledger::Subject;
 use crate::model::observed::Container;
 use crate::model::service::CpuThrottle;
 
 /// The period that quotas are of, in microseconds: Docker's.
 const PERIOD: f64 = 100_000.0;
+/// The least quota that the kernel takes, in microseconds.
+const LEAST_QUOTA: f64 = 1_000.0;
 /// The least that Docker takes, in thousandths of a CPU.
 const LEAST: u64 = 10;
 
@@ -34,11 +37,13 @@ fn limit(service: &Service) -> Option<f64> {
 }
 
 /// The change that gives a container so many thousandths of a CPU; `None`: what its manifest says.
-fn change(service: &Service, milli_cpus: Option<u64>) -> BTreeMap<String, Option<String>> {
+fn change(service: &Service, container: &Container, milli_cpus: Option<u64>) -> BTreeMap<String, Option<String>> {
     let resources = &service.resources;
     #[allow(clippy::cast_precision_loss)]
     let cpus = milli_cpus.map(|milli| milli as f64 / 1e3);
-    if resources.nano_cpus.is_some_and(|n| n > 0) {
+    // The Engine takes no number of CPUs for one that has a quota, as of an earlier throttle.
+    let has_quota = container.fields.as_ref().is_some_and(|fields| fields.get("cpu_quota").is_some());
+    if resources.nano_cpus.is_some_and(|n| n > 0) && !has_quota {
         let cpus = cpus.or(limit(service)).unwrap_or_default();
         return [("cpus".to_owned(), Some(cpus.to_string()))].into();
     }
@@ -46,7 +51,7 @@ fn change(service: &Service, milli_cpus: Option<u64>) -> BTreeMap<String, Option
     let period = resources.cpu_period.filter(|n| *n > 0).map_or(PERIOD, |n| n as f64);
     // Without a quota of its own it is given back by -1.
     let own = resources.cpu_quota.filter(|n| *n > 0).unwrap_or(-1);
-    let quota = cpus.map_or_else(|| own.to_string(), |cpus| format!("{:.0}", cpus * period));
+    let quota = cpus.map_or_else(|| own.to_string(), |cpus| format!("{:.0}", (cpus * period).max(LEAST_QUOTA)));
     // The period is left alone: it could not be taken back.
     [("cpu_quota".to_owned(), Some(quota))].into()
 }
@@ -54,10 +59,12 @@ fn change(service: &Service, milli_cpus: Option<u64>) -> BTreeMap<String, Option
 /// What is to be done about what a container uses, if anything.
 pub(super) fn step(input: &Input<'_>, service: &Service, container: &Container) -> Option<(Action, Cause)> {
     let known = input.ledger.throttled.get(&container.id);
-    let all = limit(service).or(container.host_cpus.map(f64::from));
+    let host_cpus = container.host_cpus.or(input.observed.host.map(|host| host.cpus));
+    let all = limit(service).or(host_cpus.map(f64::from));
     let own = own(service, container, known.is_some_and(|known| known.own));
     let own = own.zip(all).map(|(cpu, all)| milli(all * cpu.to));
-    let squeeze = container.squeeze.filter(|squeeze| own.is_none_or(|own| squeeze.milli_cpus < own));
+    let most = own.or(all.map(milli));
+    let squeeze = container.squeeze.filter(|squeeze| most.is_none_or(|most| squeeze.milli_cpus < most));
     let wanted = squeeze.map(|squeeze| squeeze.milli_cpus).or(own).map(|milli_cpus| milli_cpus.max(LEAST));
     let (cpus, cause) = match (known, wanted.zip(all)) {
         (None, None) => return None,
@@ -72,7 +79,7 @@ pub(super) fn step(input: &Input<'_>, service: &Service, container: &Container) 
         service: service.name.clone(),
         number: container.number,
         container: container.id.clone(),
-        changes: change(service, cpus),
+        changes: change(service, container, cpus),
     };
     Some((action, cause))
 }
@@ -88,4 +95,21 @@ fn own(service: &Service, container: &Container, throttled: bool) -> Option<CpuT
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn milli(cpus: f64) -> u64 {
     (cpus * 1e3).round() as u64
+}
+
+/// Gives back what was taken from a service that is left alone now.
+pub(super) fn give_back(input: &Input<'_>, service: &Service, container: &Container, decision: &mut Decision) {
+    let subject = Subject::Replica(service.name.clone(), container.number);
+    let busy = input.in_flight.contains_key(&subject)
+        || super::recovery::backoff(input, &subject, &service.config_hash).is_some();
+    let Some(known) = input.ledger.throttled.get(&container.id).filter(|_| container.is_running() && !busy) else {
+        return;
+    };
+    let action = Action::UpdateContainer {
+        service: service.name.clone(),
+        number: container.number,
+        container: container.id.clone(),
+        changes: change(service, container, None),
+    };
+    decision.step(action, Cause::Released { instead_of: known.milli_cpus });
 }

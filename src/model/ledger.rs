@@ -290,6 +290,9 @@ pub struct InFlight {
     pub action: String,
     /// Since then.
     pub since: Timestamp,
+    /// The completion that a start ends: what did not start leaves the job as done as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Completion>,
 }
 
 /// What a step works on. One step at a time works on each.

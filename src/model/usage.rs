@@ -83,6 +83,26 @@ pub struct HostLoad {
     pub memory: u64,
     /// CPUs.
     pub cpus: u32,
+    /// Time that all CPUs together spent since the host was started, in the kernel's ticks.
+    pub ticks: Ticks,
+}
+
+/// Time of CPUs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// Busy.
+    pub busy: u64,
+    /// In all.
+    pub all: u64,
+}
+
+impl Ticks {
+    /// The part of the time since then that the CPUs were busy; `None`: none passed.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn busy_since(self, before: Self) -> Option<f64> {
+        let passed = self.all.saturating_sub(before.all);
+        (passed > 0).then(|| (self.busy.saturating_sub(before.busy) as f64 / passed as f64).min(1.0))
+    }
 }
 
 /// The part of the last ten seconds in which work stood still for want of something, 0 to 1.

@@ -81,7 +81,9 @@ fn ways(reach: &Reach, port: u16, host: IpAddr, before: Option<Way>) -> Vec<(Way
         return vec![(Way::Host, SocketAddr::new(host, port))];
     }
     let own = reach.addresses.first().map(|address| (Way::Address, SocketAddr::new(*address, port)));
-    let published = reach.published.get(&port).map(|(address, port)| {
+    // What is published on this host's own address alone cannot be reached from a container.
+    let reachable = |(address, _): &&(IpAddr, u16)| !address.is_loopback() || host.is_loopback();
+    let published = reach.published.get(&port).filter(reachable).map(|(address, port)| {
         let address = if address.is_unspecified() { host } else { *address };
         (Way::Published, SocketAddr::new(address, *port))
     });

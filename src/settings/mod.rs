@@ -172,11 +172,11 @@ impl Settings {
         HealthOptions { interval: interval.0, timeout: timeout.0, retries, batch_size }
     }
 
-    /// How the host is watched.
-    pub fn host_options(&self) -> HostOptions {
+    /// How the host is watched. `stays`: by one that stays, and can give back what it takes.
+    pub fn host_options(&self, stays: bool) -> HostOptions {
         let HostGuard { enabled, interval, r#for, threshold, proc } = &self.host_guard;
         let policy = GuardPolicy {
-            enabled: *enabled,
+            enabled: *enabled && stays,
             cpu: threshold.cpu.0,
             memory: threshold.memory.0,
             io: threshold.io.0,
@@ -245,10 +245,10 @@ mod tests {
 
     #[test]
     fn the_host_guard_is_off_and_its_thresholds_are_parts() {
-        assert!(!load("", &[]).unwrap().host_options().policy.enabled);
+        assert!(!load("", &[]).unwrap().host_options(true).policy.enabled);
         let text = "host_guard: {enabled: true, for: 5s, threshold: {cpu: 70%}}";
         let variables = [("EVENKEEL_HOST_GUARD_THRESHOLD_FREE_MEMORY", "2.5%"), ("EVENKEEL_HOST_GUARD_FOR", "7s")];
-        let policy = load(text, &variables).unwrap().host_options().policy;
+        let policy = load(text, &variables).unwrap().host_options(true).policy;
         let expected = GuardPolicy {
             enabled: true,
             cpu: 0.7,

@@ -22,7 +22,10 @@ impl Since {
             self.0 = None;
             return false;
         }
-        time::between(*self.0.get_or_insert(at), at) >= long
+        // Should the clock have been set back, it is so from now on.
+        let since = self.0.map_or(at, |since| since.min(at));
+        self.0 = Some(since);
+        time::between(since, at) >= long
     }
 }
 

@@ -17,7 +17,7 @@ use super::board::Board;
 use super::{Answer, Controller, Message, host};
 use crate::engine::Engine;
 use crate::model::event::{EventType, Severity};
-use crate::model::observed::{Container, ContainerState};
+use crate::model::observed::ContainerState;
 use crate::model::service::{Resources, Throttle};
 use crate::model::usage::{Load, Usage};
 use crate::model::{ContainerId, Project, ProjectName, Service, ServiceName};
@@ -25,8 +25,10 @@ use judge::Judge;
 
 /// After a stream ended.
 const RETRY: Duration = Duration::from_secs(2);
+/// A stream tells something within this time, or is taken to tell nothing.
+const SILENCE: Duration = Duration::from_secs(15);
 /// Files are counted once in so many messages: each takes a look at every process of the container.
-const FILES_EVERY: u64 = 10;
+const FILES_EVERY: u64 = 5;
 /// So long somebody who looked at a service is taken to look still.
 const LOOKING: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,7 @@ struct Watched {
     terms: Terms,
     load: Option<Load>,
     host_cpus: Option<u32>,
+    began: Instant,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -168,8 +171,11 @@ impl Controller {
         // What was throttled just now is not calm before that was seen.
         let load = before.as_ref().and_then(|w| w.load).map(|load| Load { cpu_high: false, cpu_low: false, ..load });
         let host_cpus = before.as_ref().and_then(|w| w.host_cpus);
+        let began = before.as_ref().map_or_else(Instant::now, |w| w.began);
         let task = AbortOnDropHandle::new(tokio::spawn(task.run()));
-        self.watching.streams.insert(id, Watched { project: project.clone(), terms, load, host_cpus, _task: task });
+        self.watching
+            .streams
+            .insert(id, Watched { project: project.clone(), terms, load, host_cpus, began, _task: task });
     }
 
     /// A container uses too much, or little, for long enough; or no more.
@@ -221,9 +227,11 @@ impl Controller {
         self.dirty.extend(gone.map(|((project, _), _)| project));
     }
 
-    /// What a container uses, where that is followed.
-    pub(super) fn usage_of(&self, container: &Container) -> Option<Usage> {
-        self.watching.board.of(container.id.as_str())
+    /// CPUs that a container uses; `None`: that is soon to be known. One that tells nothing is taken to use nothing.
+    pub(super) fn cpus_of(&self, id: &ContainerId) -> Option<f64> {
+        let known = self.watching.board.of(id.as_str()).map(|usage| usage.cpus);
+        let is_new = || self.watching.streams.get(id).is_none_or(|watched| watched.began.elapsed() < SILENCE);
+        known.or_else(|| if is_new() { None } else { Some(0.0) })
     }
 
     /// Follows none any more: the Engine was lost.

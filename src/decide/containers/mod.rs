@@ -28,6 +28,11 @@ pub(super) fn decide(
     let service = filled.service;
     if service.extension.suspend || input.ledger.suspended_services.contains(&service.name) {
         decision.wait(Some(&service.name), WaitingOn::Suspended);
+        filled
+            .slots
+            .iter()
+            .filter_map(|slot| slot.current)
+            .for_each(|c| throttle::give_back(input, service, c, decision));
         return ServiceState::Suspended;
     }
     let turn = Turn { input, project, slots, outages, places, other_projects, rollout, place, filled, service };

@@ -66,7 +66,6 @@ struct Messages {
     /// The message that is not whole yet.
     rest: Vec<u8>,
     before: Option<Moment>,
-    next: Instant,
 }
 
 /// The processor time that a container had used at a time.
@@ -99,14 +98,13 @@ impl Messages {
             let message = "it tells no statistics".to_owned();
             return Err(EngineError::Refused { status: answer.status().as_u16(), message });
         }
-        Ok(Self { connection, body: answer.into_body(), rest: Vec::new(), before: None, next: Instant::now() })
+        Ok(Self { connection, body: answer.into_body(), rest: Vec::new(), before: None })
     }
 
     /// What the container uses, as of the next beat; `None`: the stream ended.
     async fn next(mut self) -> Option<(Result<Usage, EngineError>, Self)> {
         loop {
-            self.next = self.next.max(Instant::now()) + BEAT;
-            tokio::time::sleep_until(on_the_beat(self.next)).await;
+            tokio::time::sleep_until(next_beat()).await;
             let (first, last) = self.arrived().await?;
             for message in [first, last].into_iter().flatten() {
                 if let Some(usage) = self.usage(&message) {
@@ -177,11 +175,11 @@ impl Messages {
     }
 }
 
-/// The moment after `at` at which all streams are read.
-fn on_the_beat(at: Instant) -> Instant {
+/// The next moment at which all streams are read.
+fn next_beat() -> Instant {
     static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let first = *FIRST.get_or_init(Instant::now);
-    let beats = at.saturating_duration_since(first).as_millis().div_ceil(BEAT.as_millis());
+    let beats = first.elapsed().as_millis() / BEAT.as_millis() + 1;
     first + BEAT * u32::try_from(beats).unwrap_or(u32::MAX)
 }
 

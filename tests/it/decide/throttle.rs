@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use evenkeel::model::Timestamp;
-use evenkeel::model::usage::{HostLoad, Load, Scarce, Squeeze};
+use evenkeel::model::usage::{HostLoad, Load, Scarce, Squeeze, Ticks};
 use expect_test::expect;
 
 use super::scene::Scene;
@@ -89,8 +89,14 @@ fn what_a_service_reserves_is_waited_for_and_what_runs_is_left_alone() {
             "services: {{a: {{image: 'a:1', deploy: {{resources: {{reservations: {{memory: {memory}, cpus: '{cpus}'}}}}}}}}}}"
         )
     };
-    let host =
-        |free_memory| HostLoad { at: Timestamp::UNIX_EPOCH, pressure: None, free_memory, memory: 4 << 30, cpus: 2 };
+    let host = |free_memory| HostLoad {
+        at: Timestamp::UNIX_EPOCH,
+        pressure: None,
+        free_memory,
+        memory: 4 << 30,
+        cpus: 2,
+        ticks: Ticks::default(),
+    };
     let mut text = String::new();
     for (memory, cpus, free) in [("1G", "1", 512_u64 << 20), ("256M", "4", 512 << 20), ("256M", "2", 512 << 20)] {
         let mut scene = Scene::of(&yaml(memory, cpus));

@@ -143,27 +143,34 @@ fn under_pressure_the_least_important_give_first_and_get_back_last() {
     tell_pressure(&proc, 100);
     wait_until(SOON, "the least important gives", || quota(&world, &batch).is_some_and(|quota| quota > 0));
     assert_eq!(quota(&world, &web), Some(0), "the other one not yet");
-    let told = controller.events(&shop, "Throttled");
-    let message = told[0]["message"].as_str().unwrap();
+    let told = wait_for(SOON, "that is told", || controller.events(&shop, "Throttled").into_iter().next());
+    let message = told["message"].as_str().unwrap();
     assert!(message.contains("cpu pressure of the host is 100 %, over 60 %: it may use 0."), "{message}");
     wait_until(SOON, "then the other one", || quota(&world, &web).is_some_and(|quota| quota > 0));
     assert_eq!(quota(&world, &batch), Some(50), "it has no more to give");
     assert_eq!(quota(&world, &db), Some(0), "what is critical is spared");
     assert_eq!(quota(&world, &id("idle")), Some(0), "it has nothing to give");
-    let status = world.verb(&["status"]);
-    assert!(status.out.contains("the host is hard pressed: cpu pressure of the host is 100 %"), "{}", status.out);
-    assert!(status.out.contains("throttled to 0.05 CPUs"), "{}", status.out);
+    let shown = |what: &str| world.verb(&["status"]).out.contains(what);
+    wait_until(SOON, "that is shown", || shown("the host is hard pressed: cpu pressure of the host is 100 %"));
+    wait_until(SOON, "and who gives", || shown("throttled to 0.05 CPUs"));
     let drift = world.verb(&["drift", "--format", "json"]);
     assert!(drift.out.contains("\"drift\": []"), "that is no drift: {}", drift.out);
     let label = format!("{shop}.batch");
     assert_eq!(controller.metric("throttled", &[("service_id", label.as_str())]), Some(1.0));
 
+    // Who is suspended is left alone, and not left with less.
+    assert_eq!(world.verb(&["suspend", &format!("{shop}.web")]).code, Some(0));
+    wait_until(SOON, "it has its own back", || quota(&world, &web).is_some_and(|quota| quota <= 0));
+    assert_eq!(world.verb(&["resume", &format!("{shop}.web")]).code, Some(0));
+    wait_until(SOON, "it gives again", || quota(&world, &web).is_some_and(|quota| quota > 0));
+
     tell_pressure(&proc, 0);
     wait_until(SOON, "all have theirs back", || {
         [&batch, &web].iter().all(|id| quota(&world, id).is_some_and(|quota| quota <= 0))
     });
-    wait_until(SOON, "that is told", || whose("Released").len() == 2);
-    assert_eq!(whose("Released"), [format!("{shop}.web"), format!("{shop}.batch")], "in reverse");
+    wait_until(SOON, "that is told", || whose("Released").len() == 3);
+    let expected = ["web", "web", "batch"].map(|service| format!("{shop}.{service}"));
+    assert_eq!(whose("Released"), expected, "in reverse");
     controller.converged(&shop);
     world.expect_nothing_to_do();
 }
