@@ -116,7 +116,8 @@ fn a_connection_or_a_command_will_do_as_well() {
 #[test]
 fn a_controller_in_a_container_goes_by_the_port_that_the_host_has() {
     let Some(world) = World::new() else { return };
-    let (shop, keeper) = (world.project("shop"), world.project("keeper"));
+    // In this order they are removed: it would make anew what is gone.
+    let (keeper, shop) = (world.project("keeper"), world.project("shop"));
     let free = std::net::TcpListener::bind("0.0.0.0:0").and_then(|listener| listener.local_addr()).unwrap().port();
     let probe = "x-evenkeel: {health: {http: {port: 8080, path: /health}, interval: 500ms, timeout: 1s, retries: 1}, \
                  recovery: {strategy: none}}";
