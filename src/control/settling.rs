@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Controller;
 use super::planted::{self, Planted};
+use crate::decide::memory;
 use crate::model::ledger::Subject;
 use crate::model::{ContainerId, ProjectName};
 
@@ -18,6 +19,9 @@ pub(super) struct Settling {
 impl Controller {
     pub(super) fn release_container(&mut self, id: &ContainerId) {
         if let Some((project, subject)) = self.settling.containers.remove(id) {
+            if let Some(tracked) = self.projects.get_mut(&project) {
+                tracked.unsaved |= memory::seen(&mut tracked.ledger, id);
+            }
             self.release(&project, &subject);
         }
     }

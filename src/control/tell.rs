@@ -154,6 +154,7 @@ impl Controller {
     pub(super) fn tell_throttle(&mut self, name: &ProjectName, service: &ServiceName, cause: &Cause) {
         let (kind, severity) = match cause {
             Cause::Throttled { .. } => (EventType::Throttled, Severity::Warning),
+            Cause::Eased { .. } => (EventType::Throttled, Severity::Info),
             Cause::Released { .. } => (EventType::Released, Severity::Info),
             _ => return,
         };

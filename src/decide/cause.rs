@@ -113,6 +113,15 @@ pub enum Cause {
         #[serde(skip_serializing_if = "Option::is_none")]
         squeeze: Option<Squeeze>,
     },
+    /// It has more of the CPUs again, but not all.
+    Eased {
+        /// Thousandths of a CPU that it may use.
+        milli_cpus: u64,
+        /// Thousandths of a CPU that it might use so far.
+        instead_of: u64,
+        /// It used too much for too long.
+        own: bool,
+    },
     /// It is calm again, the host is at ease, or nobody watches it.
     Released {
         /// Thousandths of a CPU that it might use so far.
@@ -231,6 +240,9 @@ impl fmt::Display for Cause {
                 let why: Vec<_> = why.into_iter().chain(squeeze.map(|squeeze| squeeze.to_string())).collect();
                 let (now, before) = (cpus(*milli_cpus), cpus(*instead_of));
                 write!(f, "{}: it may use {now} of {before} CPUs", why.join(", and "))
+            }
+            Self::Eased { milli_cpus, instead_of, .. } => {
+                write!(f, "it may use {} CPUs again, instead of {}", cpus(*milli_cpus), cpus(*instead_of))
             }
             Self::Released { instead_of } => {
                 write!(f, "it may use all of its CPUs again, instead of {}", cpus(*instead_of))

@@ -201,6 +201,8 @@ impl World<'_> {
             }
             Action::UpdateContainer { container, changes, .. } => {
                 self.mended(container, |d| changes.contains_key(&d.path));
+                memory::throttled(&mut self.ledger, container, &step.cause);
+                memory::seen(&mut self.ledger, container);
             }
             Action::RunHooks { container, since, .. } => {
                 self.ledger.hooked.insert(container.clone(), *since);

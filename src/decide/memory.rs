@@ -207,15 +207,7 @@ pub fn worked(
             slot.gave_up.remove(container);
             slot.config = Some(config);
         }
-        Action::UpdateContainer { container, .. } => match &step.cause {
-            Cause::Throttled { milli_cpus, own, .. } => {
-                ledger.throttled.insert(container.clone(), Throttled { milli_cpus: *milli_cpus, own: *own });
-            }
-            Cause::Released { .. } => {
-                ledger.throttled.remove(container);
-            }
-            _ => {}
-        },
+        Action::UpdateContainer { container, .. } => throttled(ledger, container, &step.cause),
         Action::RunHooks { container, since, .. } => {
             ledger.hooked.insert(container.clone(), *since);
         }
@@ -231,6 +223,26 @@ pub fn worked(
             }
         }
     }
+}
+
+/// Notes what a container may use of the CPUs now.
+pub(super) fn throttled(ledger: &mut ProjectLedger, container: &ContainerId, cause: &Cause) {
+    match cause {
+        Cause::Throttled { milli_cpus, own, .. } | Cause::Eased { milli_cpus, own, .. } => {
+            let throttled = Throttled { milli_cpus: *milli_cpus, own: *own, released: false };
+            ledger.throttled.insert(container.clone(), throttled);
+        }
+        Cause::Released { .. } => {
+            ledger.throttled.entry(container.clone()).or_default().released = true;
+        }
+        _ => {}
+    }
+}
+
+/// Notes that a container was seen after its last step: what that gave back is forgotten. Says whether there was anything.
+pub fn seen(ledger: &mut ProjectLedger, container: &ContainerId) -> bool {
+    let released = ledger.throttled.get(container).is_some_and(|throttled| throttled.released);
+    released && ledger.throttled.remove(container).is_some()
 }
 
 /// Notes that an image was fetched or built, for the services whose policy asks when that was, or for what.

@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 use super::{Action, Cause, Decision, Input};
 use crate::model::Service;
 use crate::model::fields::within;
-use crate::model::ledger::Subject;
+use crate::model::ledger::{Subject, Throttled};
 use crate::model::observed::Container;
 use crate::model::service::CpuThrottle;
 
-/// The period that quotas are of, in microseconds: Docker's.
-const PERIOD: f64 = 100_000.0;
 /// The least quota that the kernel takes, in microseconds.
 const LEAST_QUOTA: f64 = 1_000.0;
 /// The least that Docker takes, in thousandths of a CPU.
@@ -23,19 +21,6 @@ pub(super) fn sets(path: &str) -> bool {
     within(path, "cpus") || within(path, "cpu_quota") || within(path, "cpu_period")
 }
 
-/// CPUs that a service may use; `None`: all of them.
-fn limit(service: &Service) -> Option<f64> {
-    #[allow(clippy::cast_precision_loss)]
-    let of_nanos = service.resources.nano_cpus.filter(|n| *n > 0).map(|n| n as f64 / 1e9);
-    #[allow(clippy::cast_precision_loss)]
-    let of_quota = service
-        .resources
-        .cpu_quota
-        .filter(|n| *n > 0)
-        .map(|quota| quota as f64 / service.resources.cpu_period.filter(|n| *n > 0).map_or(PERIOD, |n| n as f64));
-    of_nanos.or(of_quota)
-}
-
 /// The change that gives a container so many thousandths of a CPU; `None`: what its manifest says.
 fn change(service: &Service, container: &Container, milli_cpus: Option<u64>) -> BTreeMap<String, Option<String>> {
     let resources = &service.resources;
@@ -44,14 +29,13 @@ fn change(service: &Service, container: &Container, milli_cpus: Option<u64>) -> 
     // The Engine takes no number of CPUs for one that has a quota, as of an earlier throttle.
     let has_quota = container.fields.as_ref().is_some_and(|fields| fields.get("cpu_quota").is_some());
     if resources.nano_cpus.is_some_and(|n| n > 0) && !has_quota {
-        let cpus = cpus.or(limit(service)).unwrap_or_default();
+        let cpus = cpus.or(resources.cpu_limit()).unwrap_or_default();
         return [("cpus".to_owned(), Some(cpus.to_string()))].into();
     }
-    #[allow(clippy::cast_precision_loss)]
-    let period = resources.cpu_period.filter(|n| *n > 0).map_or(PERIOD, |n| n as f64);
     // Without a quota of its own it is given back by -1.
     let own = resources.cpu_quota.filter(|n| *n > 0).unwrap_or(-1);
-    let quota = cpus.map_or_else(|| own.to_string(), |cpus| format!("{:.0}", (cpus * period).max(LEAST_QUOTA)));
+    let quota =
+        cpus.map_or_else(|| own.to_string(), |cpus| format!("{:.0}", (cpus * resources.cpu_period()).max(LEAST_QUOTA)));
     // The period is left alone: it could not be taken back.
     [("cpu_quota".to_owned(), Some(quota))].into()
 }
@@ -60,28 +44,39 @@ fn change(service: &Service, container: &Container, milli_cpus: Option<u64>) -> 
 pub(super) fn step(input: &Input<'_>, service: &Service, container: &Container) -> Option<(Action, Cause)> {
     let known = input.ledger.throttled.get(&container.id);
     let host_cpus = container.host_cpus.or(input.observed.host.map(|host| host.cpus));
-    let all = limit(service).or(host_cpus.map(f64::from));
+    let all = service.resources.cpu_limit().or(host_cpus.map(f64::from));
     let own = own(service, container, known.is_some_and(|known| known.own));
     let own = own.zip(all).map(|(cpu, all)| milli(all * cpu.to));
     let most = own.or(all.map(milli));
     let squeeze = container.squeeze.filter(|squeeze| most.is_none_or(|most| squeeze.milli_cpus < most));
     let wanted = squeeze.map(|squeeze| squeeze.milli_cpus).or(own).map(|milli_cpus| milli_cpus.max(LEAST));
-    let (cpus, cause) = match (known, wanted.zip(all)) {
-        (None, None) => return None,
-        (Some(known), None) => (None, Cause::Released { instead_of: known.milli_cpus }),
-        (Some(known), Some((wanted, _))) if known.milli_cpus == wanted && known.own == own.is_some() => return None,
-        (_, Some((milli_cpus, all))) => {
-            let cause = Cause::Throttled { milli_cpus, instead_of: milli(all), own: own.is_some(), squeeze };
-            (Some(milli_cpus), cause)
+    let own = own.is_some();
+    match (known, wanted.zip(all)) {
+        (None, None) => None,
+        (Some(known), None) => Some(release(service, container, known)),
+        (Some(known), Some((wanted, _))) if *known == Throttled { milli_cpus: wanted, own, released: false } => None,
+        (Some(known), Some((milli_cpus, _))) if milli_cpus > known.milli_cpus && !known.released => {
+            let cause = Cause::Eased { milli_cpus, instead_of: known.milli_cpus, own };
+            Some((update(service, container, Some(milli_cpus)), cause))
         }
-    };
-    let action = Action::UpdateContainer {
+        (_, Some((milli_cpus, all))) => {
+            let cause = Cause::Throttled { milli_cpus, instead_of: milli(all), own, squeeze };
+            Some((update(service, container, Some(milli_cpus)), cause))
+        }
+    }
+}
+
+fn release(service: &Service, container: &Container, known: &Throttled) -> (Action, Cause) {
+    (update(service, container, None), Cause::Released { instead_of: known.milli_cpus })
+}
+
+fn update(service: &Service, container: &Container, milli_cpus: Option<u64>) -> Action {
+    Action::UpdateContainer {
         service: service.name.clone(),
         number: container.number,
         container: container.id.clone(),
-        changes: change(service, container, cpus),
-    };
-    Some((action, cause))
+        changes: change(service, container, milli_cpus),
+    }
 }
 
 /// What the manifest says of a service that uses too much, or did and is not calm yet. Where nobody watches any more, as
@@ -105,11 +100,6 @@ pub(super) fn give_back(input: &Input<'_>, service: &Service, container: &Contai
     let Some(known) = input.ledger.throttled.get(&container.id).filter(|_| container.is_running() && !busy) else {
         return;
     };
-    let action = Action::UpdateContainer {
-        service: service.name.clone(),
-        number: container.number,
-        container: container.id.clone(),
-        changes: change(service, container, None),
-    };
-    decision.step(action, Cause::Released { instead_of: known.milli_cpus });
+    let (action, cause) = release(service, container, known);
+    decision.step(action, cause);
 }

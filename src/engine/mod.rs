@@ -175,7 +175,7 @@ pub trait EngineEvents: Send + Sync {
 
 /// Watching what containers use.
 pub trait EngineUsage: Send + Sync {
-    /// What a container uses, about once a second, until it ends or the connection does.
+    /// What a container uses, every few seconds, until it ends or the connection does.
     fn usage(&self, id: &ContainerId) -> BoxStream<'static, Result<Usage, EngineError>>;
 }
 

@@ -246,6 +246,8 @@ pub struct Throttled {
     pub milli_cpus: u64,
     /// For what it used itself, by its manifest's `throttle.cpu`; else for the sake of the host alone.
     pub own: bool,
+    /// It was given back, and is still to be seen without it: until then what is known of it is no drift.
+    pub released: bool,
 }
 
 /// A service that is emptied.

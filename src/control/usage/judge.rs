@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::service::{Resources, Throttle};
+use crate::model::service::Throttle;
 use crate::model::usage::{Load, Usage};
 use crate::model::{Timestamp, time};
 
@@ -41,12 +41,10 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// `throttled`: it has less of the CPUs than its manifest says, for what it used itself.
-    pub(super) fn new(throttle: &Throttle, resources: &Resources, throttled: bool) -> Self {
-        #[allow(clippy::cast_precision_loss)]
-        let cpus = resources.nano_cpus.filter(|n| *n > 0).map(|n| n as f64 / 1e9);
+    /// `cpus`: its manifest's limit. `throttled`: it has less of the CPUs than its manifest says, for what it used itself.
+    pub(super) fn new(throttle: Throttle, cpus: Option<f64>, throttled: bool) -> Self {
         let (high, low, memory, last) = Default::default();
-        Self { throttle: throttle.clone(), cpus, throttled, high, low, memory, last }
+        Self { throttle, cpus, throttled, high, low, memory, last }
     }
 
     pub(super) fn judge(&mut self, usage: &Usage) -> Load {
@@ -104,8 +102,7 @@ mod tests {
             memory: Some(MemoryThrottle { above: 0.8, lasting, restart: true }),
             ..Throttle::default()
         };
-        let resources = Resources { nano_cpus: Some(500_000_000), ..Resources::default() };
-        let mut judge = Judge::new(&throttle, &resources, false);
+        let mut judge = Judge::new(throttle, Some(0.5), false);
         let used = [(0.5, 90), (0.46, 90), (0.2, 90), (0.5, 90), (0.5, 10), (0.5, 90), (0.5, 90)];
         let loads: Vec<_> =
             used.iter().zip(0..).map(|((cpus, memory), second)| judge.judge(&usage(second, *cpus, *memory))).collect();
@@ -119,7 +116,7 @@ mod tests {
         );
         assert!(loads.iter().all(|l| !l.cpu_low));
         // Of the quarter of a CPU that it has now.
-        let mut judge = Judge::new(&throttle, &resources, true);
+        let mut judge = Judge::new(throttle, Some(0.5), true);
         let low: Vec<bool> = [0.25, 0.1, 0.1, 0.1, 0.1]
             .iter()
             .zip(0..)
@@ -130,7 +127,7 @@ mod tests {
 
     #[test]
     fn nearly_all_threads_or_files_are_told_once() {
-        let mut judge = Judge::new(&Throttle::default(), &Resources::default(), false);
+        let mut judge = Judge::new(Throttle::default(), None, false);
         let mut near = |threads, open| {
             let files = Some(OpenFiles { open, limit: 100 });
             let load = judge.judge(&Usage { threads, thread_limit: Some(100), files, ..usage(0, 0.0, 0) });

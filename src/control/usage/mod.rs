@@ -18,7 +18,7 @@ use super::{Answer, Controller, Message, host};
 use crate::engine::Engine;
 use crate::model::event::{EventType, Severity};
 use crate::model::observed::ContainerState;
-use crate::model::service::{Resources, Throttle};
+use crate::model::service::Throttle;
 use crate::model::usage::{Load, Usage};
 use crate::model::{ContainerId, Project, ProjectName, Service, ServiceName};
 use judge::Judge;
@@ -55,7 +55,8 @@ struct Watched {
 #[derive(Debug, Clone, PartialEq)]
 struct Terms {
     throttle: Throttle,
-    resources: Resources,
+    /// CPUs that the manifest lets it use; `None`: all of the host's.
+    cpus: Option<f64>,
     throttled: bool,
     /// The process whose files are counted.
     files_of: Option<u32>,
@@ -125,8 +126,8 @@ impl Controller {
             let Some(service) = service.filter(|service| wants(service)) else { continue };
             if matches!(container.state, ContainerState::Running { .. }) {
                 let terms = Terms {
-                    throttle: service.extension.throttle.clone(),
-                    resources: service.resources.clone(),
+                    throttle: service.extension.throttle,
+                    cpus: service.resources.cpu_limit(),
                     throttled: tracked.ledger.throttled.get(&container.id).is_some_and(|known| known.own),
                     files_of: container.pid.filter(|_| self.host_is_here() && service.ulimits.contains_key("nofile")),
                 };
@@ -160,7 +161,7 @@ impl Controller {
         let proc = self.options.host.as_ref().map(|host| host.proc.clone());
         let task = Task {
             id: id.clone(),
-            judge: Judge::new(&terms.throttle, &terms.resources, terms.throttled),
+            judge: Judge::new(terms.throttle, terms.cpus, terms.throttled),
             files_of: proc.zip(terms.files_of),
             engine: Arc::clone(&self.engine),
             board: self.watching.board.clone(),

@@ -61,6 +61,25 @@ pub struct Resources {
     pub gpus: Vec<DeviceRequest>,
 }
 
+/// The period that quotas are of where none is written, in microseconds: Docker's.
+const CPU_PERIOD: f64 = 100_000.0;
+
+impl Resources {
+    /// CPUs that may be used, by `cpus` or `cpu_quota`; `None`: all of them.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn cpu_limit(&self) -> Option<f64> {
+        let of_nanos = self.nano_cpus.filter(|n| *n > 0).map(|n| n as f64 / 1e9);
+        let of_quota = self.cpu_quota.filter(|n| *n > 0).map(|quota| quota as f64 / self.cpu_period());
+        of_nanos.or(of_quota)
+    }
+
+    /// The period that quotas are of, in microseconds.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn cpu_period(&self) -> f64 {
+        self.cpu_period.filter(|n| *n > 0).map_or(CPU_PERIOD, |n| n as f64)
+    }
+}
+
 /// `blkio_config`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -145,4 +164,20 @@ pub struct Ulimit {
     pub soft: i64,
     /// Up to where it may raise it.
     pub hard: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_a_limit_of_cpus_too() {
+        let limit = |nano_cpus, cpu_quota, cpu_period| {
+            Resources { nano_cpus, cpu_quota, cpu_period, ..Resources::default() }.cpu_limit()
+        };
+        assert_eq!(limit(Some(500_000_000), None, None), Some(0.5));
+        assert_eq!(limit(None, Some(50_000), None), Some(0.5));
+        assert_eq!(limit(None, Some(50_000), Some(25_000)), Some(2.0));
+        assert_eq!(limit(Some(0), Some(-1), Some(25_000)), None);
+    }
 }

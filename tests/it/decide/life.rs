@@ -187,7 +187,10 @@ impl Life {
             false => Err("refused".into()),
         };
         match result {
-            Ok(made) if !lost => memory::worked(&mut self.ledger, target, &self.decision, step, made.as_ref()),
+            Ok(made) if !lost => {
+                memory::worked(&mut self.ledger, target, &self.decision, step, made.as_ref());
+                step.action.container().map(|id| memory::seen(&mut self.ledger, id));
+            }
             Ok(_) => self.fail(step, "no answer from the Engine"),
             Err(error) => self.fail(step, &error),
         }

@@ -189,7 +189,10 @@ impl Scene {
             _ => Run::Exits(0),
         };
         match self.world.apply(target, &step.action, run) {
-            Ok(made) => memory::worked(&mut self.ledger, target, decided, step, made.as_ref()),
+            Ok(made) => {
+                memory::worked(&mut self.ledger, target, decided, step, made.as_ref());
+                step.action.container().map(|id| memory::seen(&mut self.ledger, id));
+            }
             Err(error) => {
                 memory::failed(&mut self.ledger, target, step, memory::Trouble::Other, &error, self.world.now);
             }

@@ -76,7 +76,7 @@ fn what_the_host_guard_takes_is_no_drift_and_the_lesser_of_the_two_counts() {
         -- still pressed
         update a/1 (c00000000002): cpus: it uses too much of the CPUs, and cpu pressure of the host is 90 %, over 60 %: it may use 0.35 of 1 CPUs
         -- at ease
-        update a/1 (c00000000002): cpus: it uses too much of the CPUs: it may use 0.5 of 1 CPUs
+        update a/1 (c00000000002): cpus: it may use 0.5 CPUs again, instead of 0.35
         -- and calm
         update a/1 (c00000000002): cpus: it may use all of its CPUs again, instead of 0.5
     "#]].assert_eq(&text);

@@ -76,6 +76,7 @@ fn who_uses_too_much_has_less_for_a_while_and_all_of_it_again_afterwards() {
     assert_eq!(world.engine.container(&shop, "free").id, free);
     controller.converged(&shop);
     world.expect_nothing_to_do();
+    assert_eq!(controller.events(&shop, "DriftDetected"), Vec::<Value>::new(), "none of that was drift");
 }
 
 #[test]
@@ -172,6 +173,11 @@ fn under_pressure_the_least_important_give_first_and_get_back_last() {
     let expected = ["web", "web", "batch"].map(|service| format!("{shop}.{service}"));
     assert_eq!(whose("Released"), expected, "in reverse");
     controller.converged(&shop);
+    assert_eq!(controller.events(&shop, "DriftDetected"), Vec::<Value>::new(), "none of that was drift");
+    let eased = |e: &Value| {
+        e["severity"] == "info" && e["message"].as_str().is_some_and(|m| m.contains("CPUs again, instead of 0.05"))
+    };
+    assert!(controller.events(&shop, "Throttled").iter().any(eased), "what is given back in part is told as that");
     world.expect_nothing_to_do();
 }
 
