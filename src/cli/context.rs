@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Common;
+use crate::control::host::HostOptions;
 use crate::control::ledger::Store;
 use crate::control::lock::Lock;
 use crate::control::publish::Observer;
@@ -97,6 +98,12 @@ impl Context {
         self.take_over
     }
 
+    /// How the Engine's host is looked at: one that is reached over the network is another one. `stays`: by one that stays,
+    /// and can give back what it takes.
+    pub(super) fn host(&self, address: &str, stays: bool) -> Option<HostOptions> {
+        address.starts_with("unix:").then(|| self.settings.host_options(stays))
+    }
+
     /// Takes the lock and starts the loop with its watcher and its socket. `asked_only`: nothing is done but what an
     /// operation asks for.
     pub(super) fn start(
@@ -111,8 +118,6 @@ impl Context {
         let store = Store::open(&self.state)?;
         let lock = Lock::take(&self.state, &format!("`evenkeel {verb}` (pid {})", std::process::id()))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        // A host that is reached over the network is another one.
-        let is_local = address.starts_with("unix:");
         let options = Options {
             root: scope.root.clone(),
             single: scope.single,
@@ -123,7 +128,7 @@ impl Context {
             take_over: self.take_over,
             recovery: self.recovery(),
             health: self.settings.health_options(),
-            host: is_local.then(|| self.settings.host_options(verb == "run")),
+            host: self.host(&address, verb == "run"),
             stats: self.settings.health.stats,
             address,
         };

@@ -30,6 +30,7 @@ pub(super) async fn look(context: &Context, path: Option<&std::path::Path>) -> a
         state: &context.state,
         recovery: &recovery,
         take_over: context.take_over(),
+        host: context.host(&address, false),
         address,
     };
     Ok(survey(&engine, &SystemClock, &options).await?)

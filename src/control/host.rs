@@ -21,8 +21,14 @@ pub struct HostOptions {
     pub policy: GuardPolicy,
 }
 
-/// How hard pressed the host is; `None`: nothing can be read there.
-pub(super) fn load(proc: &Path, at: Timestamp) -> Option<HostLoad> {
+impl HostOptions {
+    /// How hard pressed the host is; `None`: nothing can be read there.
+    pub(super) fn look(&self, at: Timestamp) -> Option<HostLoad> {
+        load(&self.proc, at)
+    }
+}
+
+fn load(proc: &Path, at: Timestamp) -> Option<HostLoad> {
     let read = |name: &str| std::fs::read_to_string(proc.join(name)).ok();
     let meminfo = read("meminfo")?;
     let kib = |key: &str| -> Option<u64> {

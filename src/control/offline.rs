@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::board::Board;
 use super::compare::Comparisons;
+use super::host::HostOptions;
 use super::ledger::{LedgerError, Remembered, Store};
 use super::manifests::by_name;
 use super::observe::Cache;
@@ -62,6 +63,8 @@ pub struct SurveyOptions<'a> {
     pub recovery: &'a RecoveryPolicy,
     /// Touch what another evenkeel made.
     pub take_over: bool,
+    /// Where the Engine's host can be looked at; `None`: it is another host.
+    pub host: Option<HostOptions>,
     /// In words.
     pub address: String,
 }
@@ -107,6 +110,8 @@ pub async fn survey(
         cache.interest_mut().follow(name, None);
     }
     cache.listed(0, &connection.listing);
+    let host = options.host.as_ref().and_then(|host| host.look(clock.now()));
+    cache.host_is(host.filter(|host| Some(host.memory) == connection.info.memory));
     for (id, found) in connection.containers {
         cache.inspected(&id, 0, found, Instant::now());
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::tracked::Tracked;
-use super::{Controller, Message, host};
+use super::{Controller, Message};
 use crate::decide::WaitingOn;
 use crate::decide::pressure::Candidate;
 use crate::model::event::{EventType, Severity};
@@ -15,7 +15,7 @@ use crate::model::usage::HostLoad;
 impl Controller {
     /// Looks at the host.
     pub(super) fn look_at_host(&self) -> Option<HostLoad> {
-        host::load(&self.options.host.as_ref()?.proc, self.clock.now())
+        self.options.host.as_ref()?.look(self.clock.now())
     }
 
     /// Looks at the host from time to time, where there is one to look at.
@@ -25,7 +25,7 @@ impl Controller {
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(options.interval).await;
-                let load = host::load(&options.proc, clock.now());
+                let load = options.look(clock.now());
                 if sender.send(Message::Host(load)).is_err() {
                     return;
                 }
@@ -37,6 +37,12 @@ impl Controller {
     /// The host that this runs on was looked at, which may be another one than the Engine's; `None`: nothing could be read.
     pub(super) fn on_host(&mut self, load: Option<HostLoad>) {
         self.host_load = load;
+        let blind = self.blind();
+        if self.issue("host_figures", blind.clone())
+            && let Some(text) = blind
+        {
+            self.event(EventType::SystemAlert, Severity::Warning, None, None, text);
+        }
         let load = load.filter(|_| self.host_is_here());
         self.cache.host_is(load);
         let Some(policy) = self.options.host.as_ref().map(|host| host.policy) else { return };
@@ -65,6 +71,27 @@ impl Controller {
         {
             self.event(EventType::SystemAlert, Severity::Warning, None, None, text);
         }
+    }
+
+    /// Why nobody can tell how the host is, where somebody wants to know.
+    fn blind(&self) -> Option<String> {
+        let (options, engine) = (self.options.host.as_ref()?, self.engine_memory?);
+        let reserves = |tracked: &Tracked| tracked.target.as_ref().is_some_and(|project| project.reserves());
+        if self.host_is_here() || !options.policy.enabled && !self.projects.values().any(reserves) {
+            return None;
+        }
+        let proc = options.proc.display();
+        let why = match self.host_load {
+            None => format!("{proc} tells nothing of the host"),
+            Some(load) => {
+                let (other, own) = (load.memory >> 20, engine >> 20);
+                format!("{proc} tells of another host than the Engine's: of {other} MiB of memory, not {own}")
+            }
+        };
+        Some(format!(
+            "{why}; nothing is throttled for the host's sake, and reservations are not looked at: \
+             mount /proc of the Engine's host and name it as `host_guard.proc`"
+        ))
     }
 
     /// Whether the host that is looked at is the Engine's.

@@ -245,6 +245,17 @@ impl Controller {
     }
 }
 
+/// How long it is until the next probe. `pause`: how long while nothing is known yet. `drawn`: from 0 to 1.
+fn rest(class: HealthClass, is_pressed: bool, interval: Duration, pause: Duration, drawn: f64) -> Duration {
+    let interval = match class {
+        // Somebody may wait for the first success, and who is about to be called unhealthy is looked at soon.
+        HealthClass::Unknown => return pause,
+        HealthClass::Healthy if is_pressed => interval * EASED,
+        _ => interval,
+    };
+    interval.mul_f64(1.0 - JITTER * drawn)
+}
+
 impl Task {
     async fn run(self) {
         let mut draw = fastrand::Rng::with_seed(self.seed);
@@ -270,13 +281,9 @@ impl Task {
                 let answer = Answer::Probed { id: self.id.clone(), news };
                 let _ = self.sender.send(Message::Answer { epoch: self.epoch, answer });
             }
-            // Somebody may wait for the first success, and who is about to be called unhealthy is looked at soon.
-            let settled = probed.class != HealthClass::Unknown;
-            let eased = probed.class == HealthClass::Healthy && self.pressed.load(Ordering::Relaxed);
-            let interval = if eased { self.interval * EASED } else { self.interval };
-            let rest = if settled { interval.mul_f64(1.0 - JITTER * draw.f64()) } else { pause };
+            let is_pressed = self.pressed.load(Ordering::Relaxed);
+            tokio::time::sleep(rest(probed.class, is_pressed, self.interval, pause, draw.f64())).await;
             pause = (pause * 3 / 2).min(self.interval);
-            tokio::time::sleep(rest).await;
         }
     }
 
@@ -326,5 +333,23 @@ impl Task {
             Ok(false) => Err(outcome(Err(format!("`{}` fails", command.join(" "))))),
             Err(error) => Err(outcome(Err(error.to_string()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_well_is_asked_less_often_while_the_host_is_hard_pressed() {
+        let (interval, pause) = (Duration::from_secs(10), Duration::from_millis(200));
+        let rests = |class, is_pressed| rest(class, is_pressed, interval, pause, 0.0);
+        assert_eq!(rests(HealthClass::Healthy, false), interval);
+        assert_eq!(rests(HealthClass::Healthy, true), interval * EASED);
+        for class in [HealthClass::Degraded, HealthClass::Unhealthy] {
+            assert_eq!(rests(class, true), interval, "{class:?}");
+        }
+        assert_eq!(rests(HealthClass::Unknown, true), pause);
+        assert!(rest(HealthClass::Healthy, false, interval, pause, 1.0) < interval, "they do not stay in step");
     }
 }

@@ -193,6 +193,11 @@ impl Differing<'_> {
         needs.then(|| Difference::Fields(self.cause(|d| d.repair == Repair::Recreate)))
     }
 
+    /// Whether anything of it is repaired now.
+    pub(super) fn is_to_change(&self) -> bool {
+        !self.may.is_empty()
+    }
+
     fn cause(&self, which: impl Fn(&fields::Difference) -> bool) -> Cause {
         self.because(which, self.by_hand)
     }

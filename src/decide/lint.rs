@@ -123,14 +123,14 @@ fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>
         let holds = match dependency.condition {
             Condition::Started => {
                 alive.any(super::super::model::observed::Container::is_running)
-                    || input.ledger.completions.contains_key(name)
+                    || input.ledger.completion(name).is_some()
                     || input.observed.containers.values().any(|c| {
                         c.service.as_ref() == Some(name) && matches!(c.state, ContainerState::Exited { code: 0, .. })
                     })
             }
             Condition::Healthy => alive.any(|c| c.is_running() && c.health() == Health::Healthy),
             Condition::CompletedSuccessfully => {
-                input.ledger.completions.contains_key(name)
+                input.ledger.completion(name).is_some()
                     || alive.any(|c| matches!(c.state, ContainerState::Exited { code: 0, .. }))
             }
         };

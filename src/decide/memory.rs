@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Decision, Regime, Standing, Step, drift};
+use super::{Action, Cause, Decision, Regime, Standing, Step, doubts, drift};
 use crate::model::ledger::{
     Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply, Throttled,
 };
@@ -13,10 +13,8 @@ use crate::model::{ContainerId, Project, Timestamp, time};
 /// Notes that a step begins: to be on the disk before its call is made.
 pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step, now: Timestamp) {
     let subject = step.action.subject();
-    let mut mark = InFlight { action: step.action.to_string(), since: now, ends: None };
     if let Action::StartContainer { service, container, .. } = &step.action {
-        // What runs is not done: a job that goes back to an earlier configuration runs in it again.
-        mark.ends = ledger.completions.remove(service);
+        doubts::begins(ledger, service, container);
         ledger.hooked.remove(container);
         // Only where something tells when it is up.
         let declared = target.and_then(|project| project.services.get(service));
@@ -25,6 +23,7 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
         });
         ledger.slots.entry(subject.clone()).or_default().begun = checked.then_some(now);
     }
+    let mark = InFlight { action: step.action.to_string(), since: now };
     ledger.in_flight.insert(subject.clone(), mark);
     // Should the answer be lost, it is not somebody else who removed it.
     if let (Action::RemoveContainer { container, .. }, Some(slot)) = (&step.action, ledger.slots.get_mut(&subject))
@@ -138,9 +137,10 @@ pub fn decided(ledger: &mut ProjectLedger, decision: &Decision, now: Timestamp) 
     }
     breakers(ledger, &decision.breakers);
     regimes(ledger, &decision.regimes, now);
-    let Decision { fits, unheld, mended, arrived, breakers, regimes, .. } = decision;
-    let noted = fits.is_empty() && unheld.is_empty() && mended.is_empty() && arrived.is_empty();
-    !(noted && breakers.is_empty() && regimes.is_empty())
+    doubts::settle(ledger, &decision.doubts);
+    let Decision { fits, unheld, mended, arrived, breakers, regimes, doubts, .. } = decision;
+    let nothing = fits.is_empty() && unheld.is_empty() && mended.is_empty() && arrived.is_empty();
+    !(nothing && breakers.is_empty() && regimes.is_empty() && doubts.is_empty())
 }
 
 fn breakers(ledger: &mut ProjectLedger, changes: &BTreeMap<Subject, Option<Breaker>>) {
@@ -199,7 +199,8 @@ pub fn worked(
                 slot.gave_up.remove(container);
             }
         }
-        Action::StartContainer { container, .. } => {
+        Action::StartContainer { service, container, .. } => {
+            ledger.completions.remove(service);
             let config = step.action.config(target);
             let slot = ledger.slots.entry(subject).or_default();
             slot.started = Some(container.clone());
@@ -308,11 +309,22 @@ pub fn failed(
     now: Timestamp,
 ) -> u32 {
     let subject = step.action.subject();
-    let begun = ledger.in_flight.remove(&subject);
+    ledger.in_flight.remove(&subject);
     if trouble == Trouble::Unknown {
         ledger.unanswered = Some(now);
-    } else if let (Some(ends), Some(service)) = (begun.and_then(|mark| mark.ends), step.action.service()) {
-        ledger.completions.insert(service.clone(), ends);
+    } else if let Action::StartContainer { service, container, .. } = &step.action {
+        doubts::refused(ledger, service, container);
+    }
+    // What was refused was no repair that somebody could undo: the failures set the pace.
+    if trouble != Trouble::Unknown
+        && let Cause::FieldsDiffer { fields, by_hand: true, .. } = &step.cause
+        && let Some(slot) = ledger.slots.get_mut(&subject)
+    {
+        for field in fields {
+            if let Some(repairs) = slot.repairs.get_mut(&field.path) {
+                repairs.count = repairs.count.saturating_sub(1);
+            }
+        }
     }
     // What failed was no run: the failures set the pace.
     if trouble != Trouble::Unknown
@@ -359,9 +371,10 @@ fn note_failure(
     let (subject, config) = (step.action.subject(), step.action.config(target));
     let before = ledger.failures.get(&subject).filter(|f| f.config == config).map_or(0, |f| f.attempts);
     let attempts = before.saturating_add(1);
-    ledger
-        .failures
-        .insert(subject, Failure { attempts, last: now, error: error.to_owned(), config, came_down, not_before: None });
+    let in_place = matches!(step.action, Action::UpdateContainer { .. } | Action::SignalContainer { .. });
+    let error = error.to_owned();
+    let failure = Failure { attempts, last: now, error, config, came_down, in_place, not_before: None };
+    ledger.failures.insert(subject, failure);
     attempts
 }
 
@@ -447,23 +460,6 @@ mod tests {
             begins(&mut ledger, None, &step, Timestamp::UNIX_EPOCH);
             failed(&mut ledger, None, &step, trouble, "no", Timestamp::UNIX_EPOCH);
             assert_eq!(ledger.slots[&subject].restarts, restarts, "{trouble:?}");
-        }
-    }
-
-    #[test]
-    fn a_start_that_failed_undoes_no_completion_and_one_that_may_have_worked_does() {
-        for (trouble, is_done) in [(Trouble::Other, true), (Trouble::Unknown, false)] {
-            let (mut ledger, _, container) = ledger();
-            let (job, at) = (ServiceName::trusted("job"), Timestamp::UNIX_EPOCH);
-            let image = crate::model::ImageId::trusted("sha256:1");
-            let done = crate::model::ledger::Completion { config_hash: "a".to_owned(), image, at };
-            ledger.completions.insert(job.clone(), done);
-            let start = Action::StartContainer { service: job.clone(), number: 1, container };
-            let step = step(start, Cause::Ready);
-            begins(&mut ledger, None, &step, at);
-            assert!(!ledger.completions.contains_key(&job), "should the controller end now, it ran");
-            failed(&mut ledger, None, &step, trouble, "no", at);
-            assert_eq!(ledger.completions.contains_key(&job), is_done, "{trouble:?}");
         }
     }
 }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::slots::{Phase, Slots};
+use super::slots::{Filled, Phase, Slot, Slots, attached};
 use super::{Input, readiness, throttle};
 use crate::model::Project;
 use crate::model::ledger::Subject;
+use crate::model::observed::Container;
 
 /// The subjects whose failures are over. One whose step is in flight or to be taken is not.
 pub(super) fn subjects(
@@ -32,14 +33,8 @@ pub(super) fn subjects(
             match slots.find(service).zip(slots.of_service(service).iter().find(|s| s.number == *number)) {
                 // Until it is known which image is meant, what runs only seems to be as desired.
                 Some((filled, slot)) => {
-                    let pending = match (slot.current, &slot.phase) {
-                        (Some(current), Phase::Running { since, .. }) => {
-                            readiness::hooks_pending(input, filled.service, current, *since)
-                                || throttle::step(input, filled.service, current).is_some()
-                        }
-                        _ => false,
-                    };
-                    filled.image.is_some() && slot.stale.is_empty() && readiness::came_up(&slot.phase) && !pending
+                    let done = filled.image.is_some() && slot.stale.is_empty() && readiness::came_up(&slot.phase);
+                    done && !slot.current.is_some_and(|current| is_to_change(input, project, filled, slot, current))
                 }
                 None => !input
                     .observed
@@ -51,4 +46,21 @@ pub(super) fn subjects(
     };
     let failures = input.ledger.failures.keys();
     failures.filter(|s| !input.in_flight.contains_key(s) && !busy.contains(s) && over(s)).cloned().collect()
+}
+
+/// Whether something is left to be done about a container that runs: what failed may have been just that.
+fn is_to_change(
+    input: &Input<'_>,
+    project: &Project,
+    filled: &Filled<'_>,
+    slot: &Slot<'_>,
+    container: &Container,
+) -> bool {
+    let Phase::Running { since, .. } = slot.phase else { return false };
+    let is_in = |name: &str| input.observed.networks.values().any(|n| n.name == name && attached(container, n));
+    let mut networks = filled.service.networks.keys().filter_map(|key| project.networks.get(key));
+    readiness::hooks_pending(input, filled.service, container, since)
+        || throttle::step(input, filled.service, container).is_some()
+        || filled.drift.of(container).is_some_and(|differing| differing.is_to_change())
+        || networks.any(|network| !is_in(&network.name))
 }

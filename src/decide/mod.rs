@@ -13,6 +13,7 @@ mod action;
 mod breaker;
 mod cause;
 mod containers;
+mod doubts;
 mod drift;
 mod forecast;
 mod herd;
@@ -42,6 +43,7 @@ use serde::Serialize;
 pub use action::{Action, Step};
 pub use breaker::BreakerState;
 pub use cause::{Cause, FieldChange};
+pub use doubts::Settled;
 pub use forecast::{Plan, forecast};
 pub use herd::Room;
 pub use lint::lint;
@@ -131,6 +133,8 @@ pub struct Decision {
     pub breakers: BTreeMap<Subject, Option<Breaker>>,
     /// Recoveries that take more than a restart, to be remembered.
     pub regimes: Vec<Regime>,
+    /// Jobs that are done, or are not any more, though a start of theirs has no known outcome: to be remembered.
+    pub doubts: BTreeMap<ServiceName, Settled>,
     /// How far the revision is, where that is news.
     pub standing: Option<Standing>,
     /// Containers whose health somebody waits for: their checks may be made sooner than the Engine makes them.
@@ -262,6 +266,7 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     let slots = slots::Slots::of(input, project);
     slots.drift(decision);
     slots.completions(decision);
+    doubts::decide(input, decision);
     if project.extension.suspend || input.ledger.suspended {
         decision.wait(None, WaitingOn::Suspended);
         for service in project.services.keys() {

@@ -336,7 +336,7 @@ mod tests {
         guard.look(&POLICY, &scarce(0), &all);
         guard.look(&POLICY, &scarce(10), &all);
         let squeeze = guard.of(&ContainerId::trusted("a")).unwrap();
-        assert_eq!(squeeze.to_string(), "free memory of the host is 2 %, under 5 %");
+        assert_eq!(squeeze.to_string(), "free memory of the host is 2 % (threshold 5 %)");
         assert_eq!(squeeze.milli_cpus, 400);
     }
 

@@ -180,7 +180,8 @@ impl<'a> Slots<'a> {
                 _ => None,
             });
             if let Some((at, image)) = ended.max_by_key(|(at, _)| *at) {
-                let completion = Completion { config_hash: service.config_hash.clone(), image: image.clone(), at };
+                let (config_hash, image) = (service.config_hash.clone(), image.clone());
+                let completion = Completion { config_hash, image, at, doubt: None };
                 if self.input.ledger.completions.get(&service.name) != Some(&completion) {
                     decision.completions.insert(service.name.clone(), completion);
                 }
@@ -231,7 +232,7 @@ impl<'a> Filled<'a> {
 
     fn phase(&self, input: &Input<'_>, number: u32, current: Option<&Container>) -> Phase {
         let remembered = || {
-            input.ledger.completions.get(&self.service.name).is_some_and(|done| {
+            input.ledger.completion(&self.service.name).is_some_and(|done| {
                 let known_image = self.image.and_then(Option::as_ref);
                 done.config_hash == self.service.config_hash && known_image.is_none_or(|image| *image == done.image)
             })

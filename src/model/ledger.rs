@@ -66,6 +66,13 @@ pub struct ProjectLedger {
     pub in_flight: BTreeMap<Subject, InFlight>,
 }
 
+impl ProjectLedger {
+    /// What is remembered of a job that is done; not while a start may have run it again.
+    pub fn completion(&self, job: &ServiceName) -> Option<&Completion> {
+        self.completions.get(job).filter(|done| done.doubt.as_ref().is_none_or(|doubt| doubt.seen_idle))
+    }
+}
+
 /// A revision that everything was as it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proven {
@@ -124,6 +131,18 @@ pub struct Completion {
     pub image: ImageId,
     /// When it ended.
     pub at: Timestamp,
+    /// A container of it was to be started since: if that runs, the job is not done any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+}
+
+/// A start whose outcome is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Of which container.
+    pub container: ContainerId,
+    /// It was looked at afterwards, and had not run.
+    pub seen_idle: bool,
 }
 
 /// Files that one run of a container took notice of.
@@ -280,6 +299,9 @@ pub struct Failure {
     /// It is the container that came down, rather than a call that failed.
     #[serde(default)]
     pub came_down: bool,
+    /// It would have changed what runs, and left it running: that may be started again all the same.
+    #[serde(default)]
+    pub in_place: bool,
     /// It is not tried again earlier, whatever its own pace is: others wait for the same.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
@@ -292,9 +314,6 @@ pub struct InFlight {
     pub action: String,
     /// Since then.
     pub since: Timestamp,
-    /// The completion that a start ends: what did not start leaves the job as done as it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ends: Option<Completion>,
 }
 
 /// What a step works on. One step at a time works on each.

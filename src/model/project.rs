@@ -194,6 +194,11 @@ impl Project {
         self.services.values().any(|s| s.build.is_some() && s.image == image)
     }
 
+    /// Whether some service keeps a part of the host for itself.
+    pub fn reserves(&self) -> bool {
+        self.services.values().any(|s| s.deploy.as_ref().is_some_and(|deploy| deploy.reservations.is_some()))
+    }
+
     /// Services, dependencies first; equals in the order of their names. Cycles were refused by the loader; should one
     /// get here all the same, its members come last.
     pub fn in_dependency_order(&self) -> Vec<&Service> {

@@ -146,11 +146,12 @@ pub struct Squeeze {
 impl fmt::Display for Squeeze {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { percent, threshold, .. } = self;
-        match self.scarce {
-            Scarce::Cpu => write!(f, "cpu pressure of the host is {percent} %, over {threshold} %"),
-            Scarce::Memory => write!(f, "memory pressure of the host is {percent} %, over {threshold} %"),
-            Scarce::Io => write!(f, "io pressure of the host is {percent} %, over {threshold} %"),
-            Scarce::FreeMemory => write!(f, "free memory of the host is {percent} %, under {threshold} %"),
-        }
+        let what = match self.scarce {
+            Scarce::Cpu => "cpu pressure",
+            Scarce::Memory => "memory pressure",
+            Scarce::Io => "io pressure",
+            Scarce::FreeMemory => "free memory",
+        };
+        write!(f, "{what} of the host is {percent} % (threshold {threshold} %)")
     }
 }

@@ -1,11 +1,11 @@
 //! The controller's own settings, and the only place that reads the process environment.
 
+mod checks;
 mod sections;
 mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,6 @@ pub use sections::{
     Api, Backoff, EngineSettings, Health, HostGuard, Manifests, Metrics, Reconcile, Recovery, State, Thresholds,
 };
 pub use units::{Percent, Span};
-
-/// The least time between two looks at the host.
-const LEAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The process environment, as text.
 pub fn environment() -> BTreeMap<String, String> {
@@ -45,6 +42,18 @@ pub enum SettingsError {
         path: PathBuf,
         /// What, with line and column.
         message: String,
+    },
+    /// A setting has a value that cannot work.
+    #[error("the setting {key} ({variable}) is {value}, and must be {must}")]
+    Value {
+        /// Which, with its section.
+        key: &'static str,
+        /// The variable that sets it.
+        variable: String,
+        /// What it is.
+        value: String,
+        /// What it must be.
+        must: &'static str,
     },
     /// A variable says something that is no setting.
     #[error("the environment variable {variable}: {message}")]
@@ -104,7 +113,8 @@ impl Settings {
             }
             None => Self::default(),
         };
-        settings.with_variables(environment)?.checked()
+        let settings = settings.with_variables(environment)?;
+        checks::check(&settings).map(|()| settings)
     }
 
     fn with_variables(self, environment: &BTreeMap<String, String>) -> Result<Self, SettingsError> {
@@ -135,21 +145,6 @@ impl Settings {
         Ok(settings)
     }
 
-    fn checked(self) -> Result<Self, SettingsError> {
-        let wrong = |variable: &str, message: &str| {
-            Err(SettingsError::Variable { variable: variable.to_owned(), message: message.to_owned() })
-        };
-        if self.reconcile.parallel == 0 {
-            return wrong("EVENKEEL_RECONCILE_PARALLEL (or reconcile.parallel)", "must be at least 1");
-        }
-        let namespace = &self.metrics.namespace;
-        let head = namespace.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        if !head || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return wrong("EVENKEEL_METRICS_NAMESPACE (or metrics.namespace)", "must be letters, digits and `_`");
-        }
-        Ok(self)
-    }
-
     /// The state folder.
     pub fn state_dir(&self, environment: &BTreeMap<String, String>) -> PathBuf {
         if let Some(dir) = &self.state.dir {
@@ -168,8 +163,7 @@ impl Settings {
     /// How probes are made.
     pub fn health_options(&self) -> HealthOptions {
         let sections::Health { interval, timeout, retries, batch_size, .. } = &self.health;
-        let (retries, batch_size) = ((*retries).max(1), (*batch_size).max(1));
-        HealthOptions { interval: interval.0, timeout: timeout.0, retries, batch_size }
+        HealthOptions { interval: interval.0, timeout: timeout.0, retries: *retries, batch_size: *batch_size }
     }
 
     /// How the host is watched. `stays`: by one that stays, and can give back what it takes.
@@ -183,8 +177,7 @@ impl Settings {
             free_memory: threshold.free_memory.0,
             lasting: r#for.0,
         };
-        let interval = interval.0.max(LEAST_LOOK);
-        HostOptions { proc: proc.clone(), interval, policy }
+        HostOptions { proc: proc.clone(), interval: interval.0, policy }
     }
 
     /// The pace of restarts and retries.
@@ -192,17 +185,17 @@ impl Settings {
         let backoff = &self.recovery.backoff;
         RecoveryPolicy {
             initial: backoff.initial.0,
-            factor: backoff.factor.max(1.0),
+            factor: backoff.factor,
             max: backoff.max.0,
             jitter: backoff.jitter,
             reset_after: backoff.reset_after.0,
             enabled: self.recovery.enabled,
-            max_attempts: self.recovery.max_attempts.max(1),
+            max_attempts: self.recovery.max_attempts,
             window: self.recovery.window.0,
             cool_down: self.recovery.cool_down.0,
             start_timeout: self.reconcile.start_timeout.0,
-            max_parallel: self.recovery.max_parallel.max(1),
-            pull_retries: self.recovery.pull_retries.max(1),
+            max_parallel: self.recovery.max_parallel,
+            pull_retries: self.recovery.pull_retries,
         }
     }
 }
@@ -221,6 +214,8 @@ fn descend<'v>(tree: &'v mut serde_json::Value, path: &str) -> Option<&'v mut se
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn load(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -268,7 +263,5 @@ mod tests {
         assert!(error.contains("EVENKEEL_RECONCILE_PARALLEL"), "{error}");
         let error = load("host_guard: {threshold: {cpu: 140%}}", &[]).unwrap_err().to_string();
         assert!(error.contains("140%") && error.contains("60%"), "{error}");
-        assert!(load("metrics: {namespace: a-b}", &[]).is_err());
-        assert!(load("reconcile: {parallel: 0}", &[]).is_err());
     }
 }

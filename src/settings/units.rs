@@ -76,9 +76,8 @@ impl<'de> Deserialize<'de> for Percent {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        number
-            .filter(|number| *number > 0.0 && *number <= 100.0)
-            .map(|number| Self(number / 100.0))
-            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no part; write for example 60%")))
+        number.filter(|number| *number > 0.0 && *number <= 100.0).map(|number| Self(number / 100.0)).ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is no percentage above 0 and up to 100; write for example 60%"))
+        })
     }
 }

@@ -47,7 +47,11 @@ pub(super) fn decide(
         if let Some(current) = slot.current {
             filled.drift.note(current, decision);
         }
+        let steps = decision.steps.len();
         let state = turn.slot(slot, decision);
+        if decision.steps.len() == steps {
+            turn.ease(slot, decision);
+        }
         worst = worse(worst, state);
     }
     // Half a file may say fewer replicas, too.
@@ -131,23 +135,24 @@ impl Turn<'_, '_> {
         if self.places.detaching.contains(&subject) {
             return ServiceState::Starting { since: None };
         }
+        let mut held = None;
         if let Some((failure, until)) = recovery::backoff(self.input, &subject, &self.service.config_hash) {
-            let last = failure.last;
-            decision.wake(until);
-            let (attempts, error) = (failure.attempts, failure.error.clone());
-            decision.wait(Some(&self.service.name), WaitingOn::Backoff { until, attempts, error: error.clone() });
-            let slots = &self.input.ledger.slots;
-            let tried = slots.get(&subject).and_then(|s| s.fall_back_failed).is_some_and(|at| at >= last);
-            if !tried {
-                self.fall_back(slot, &subject, decision);
+            let state = self.hold(until, failure.attempts, failure.error.clone(), decision);
+            if !failure.in_place {
+                let slots = &self.input.ledger.slots;
+                let tried = slots.get(&subject).and_then(|s| s.fall_back_failed).is_some_and(|at| at >= failure.last);
+                if !tried {
+                    self.fall_back(slot, &subject, decision);
+                }
+                return state;
             }
-            return ServiceState::Failed { error, attempts };
+            held = Some(state);
         }
         let Some(current) = slot.current else { return self.make(slot, &subject, decision) };
         match slot.phase {
             Phase::Paused => self.unpause(slot, current, decision),
             Phase::Dead => self.remove(slot, current, Cause::Dead, decision),
-            _ if slot.stale.is_empty() => return self.settled(slot, current, decision),
+            _ if slot.stale.is_empty() => return self.settled(slot, current, held, decision),
             _ => return self.replacing(slot, current, decision),
         }
         ServiceState::Starting { since: None }
@@ -179,8 +184,14 @@ impl Turn<'_, '_> {
             && container.name.get(13..).is_some_and(|name| name == self.final_name(slot))
     }
 
-    /// A container as desired is there, alone.
-    fn settled(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> ServiceState {
+    /// A container as desired is there, alone. `held`: how it is while a change in place waits for its next attempt.
+    fn settled(
+        &self,
+        slot: &Slot<'_>,
+        current: &Container,
+        held: Option<ServiceState>,
+        decision: &mut Decision,
+    ) -> ServiceState {
         if self.is_passing(slot, current) && slot.phase != Phase::Removing {
             let action = Action::RenameContainer {
                 service: self.service.name.clone(),
@@ -233,7 +244,8 @@ impl Turn<'_, '_> {
                     return ServiceState::Starting { since: None };
                 }
                 let steps = decision.steps.len();
-                if let Some((action, cause)) = throttle::step(self.input, self.service, current) {
+                let throttle = || throttle::step(self.input, self.service, current);
+                if let Some((action, cause)) = held.is_none().then(throttle).flatten() {
                     decision.step(action, cause);
                     return self.settled_state(slot, decision);
                 }
@@ -241,13 +253,14 @@ impl Turn<'_, '_> {
                     self.run_hooks(slot, current, *since, decision);
                     return ServiceState::Starting { since: Some(*since) };
                 }
-                if !self.attach(slot, current, decision) {
+                if !self.attach(slot, current, decision) && held.is_none() {
                     self.mend(slot, current, decision);
                 }
                 if decision.steps.len() == steps {
                     self.recover(slot, current, (*since, *health), decision);
                 }
-                self.settled_state(slot, decision)
+                let state = self.settled_state(slot, decision);
+                held.unwrap_or(state)
             }
             _ => self.settled_state(slot, decision),
         }
@@ -366,15 +379,20 @@ impl Turn<'_, '_> {
         let host = self.input.observed.host?;
         let reserved = self.service.deploy.as_ref()?.reservations.as_ref()?;
         let memory = reserved.memory.and_then(|bytes| u64::try_from(bytes.0).ok());
-        let on = if let Some(memory) = memory.filter(|memory| *memory > host.free_memory) {
-            let (reserved, free) = (format!("{} MiB of memory", memory >> 20), host.free_memory >> 20);
-            WaitingOn::Resources { reserved, free: format!("{free} MiB free") }
-        } else {
-            let nanos = reserved.nano_cpus.filter(|nanos| *nanos > i64::from(host.cpus) * 1_000_000_000)?;
-            #[allow(clippy::cast_precision_loss)]
-            let reserved = format!("{} CPUs", nanos as f64 / 1e9);
-            WaitingOn::Resources { reserved, free: format!("{} CPUs", host.cpus) }
+        let memory = memory.filter(|memory| *memory > host.free_memory);
+        let memory = memory.map(|memory| (format!("{} MiB of memory", memory >> 20), host.free_memory >> 20));
+        let nanos = reserved.nano_cpus.filter(|nanos| *nanos > i64::from(host.cpus) * 1_000_000_000);
+        #[allow(clippy::cast_precision_loss)]
+        let cpus = nanos.map(|nanos| (format!("{} CPUs", nanos as f64 / 1e9), host.cpus));
+        let (reserved, free) = match (memory, cpus) {
+            (Some((memory, free)), Some((cpus, all))) => {
+                (format!("{memory} and {cpus}"), format!("{free} MiB free, and {all} CPUs"))
+            }
+            (Some((memory, free)), None) => (memory, format!("{free} MiB free")),
+            (None, Some((cpus, all))) => (cpus, format!("{all} CPUs")),
+            (None, None) => return None,
         };
+        let on = WaitingOn::Resources { reserved, free };
         let state = ServiceState::Waiting { on: on.to_string() };
         decision.wait(Some(&self.service.name), on);
         Some(state)

@@ -1,7 +1,7 @@
 //! The steps themselves.
 
 use super::super::slots::{Slot, attached};
-use super::super::{Action, Cause, Decision};
+use super::super::{Action, Cause, Decision, recovery, throttle};
 use super::Turn;
 use crate::model::observed::{Container, ContainerState};
 use crate::model::service::Reload;
@@ -52,6 +52,18 @@ impl Turn<'_, '_> {
             let network = known.next().map_or_else(|| NetworkId::trusted(name), |n| n.id.clone());
             let name = name.to_owned();
             decision.step(Action::DisconnectNetwork { service, number, container, name, network }, cause);
+        }
+    }
+
+    /// Gives back what was taken from a container that is to be replaced and has to wait for it.
+    pub(super) fn ease(&self, slot: &Slot<'_>, decision: &mut Decision) {
+        let subject = self.subject(slot);
+        let busy = self.input.in_flight.contains_key(&subject)
+            || recovery::backoff(self.input, &subject, &self.service.config_hash).is_some();
+        let old = slot.stale.iter().filter(|old| !busy && old.is_running());
+        let released = old.filter_map(|old| throttle::step(self.input, self.service, old));
+        if let Some((action, cause)) = released.into_iter().find(|(_, cause)| matches!(cause, Cause::Released { .. })) {
+            decision.step(action, cause);
         }
     }
 

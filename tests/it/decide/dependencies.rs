@@ -1,8 +1,9 @@
 //! Who waits for whom, and for what.
 
-use evenkeel::model::ProjectName;
+use evenkeel::decide::{Action, memory};
 use evenkeel::model::observed::Health;
 use evenkeel::model::state::ProjectState;
+use evenkeel::model::{ContainerId, ProjectName, ServiceName};
 use expect_test::{Expect, expect};
 
 use super::scene::Scene;
@@ -274,4 +275,65 @@ fn what_runs_goes_on_when_the_other_project_falters() {
         [web: running]
     "#]]
     .assert_eq(&scene.report());
+}
+
+/// A job that is done, and then is to run in another configuration: the answer to that start is lost.
+fn a_job_in_doubt(ran: bool) -> (Scene, ContainerId) {
+    let job =
+        |command: &str| format!("services: {{job: {{image: 'job:1', command: {command}, x-evenkeel: {{type: job}}}}}}");
+    let mut scene = Scene::of(&job("first"));
+    scene.runs.insert("job".into(), Run::Exits(0));
+    scene.settle();
+    scene.world.observed.containers.clear();
+    scene.change(&job("second"));
+    scene.round();
+    let decision = scene.decide();
+    let step = decision.steps.iter().find(|s| matches!(s.action, Action::StartContainer { .. })).expect("a start");
+    memory::begins(&mut scene.ledger, Some(&scene.project), step, scene.world.now);
+    let container = scene.id("job", 1);
+    if ran {
+        scene.world.end(&container, 0, false, true);
+    }
+    memory::failed(&mut scene.ledger, None, step, memory::Trouble::Unknown, "no answer", scene.world.now);
+    scene.change(&job("first"));
+    (scene, container)
+}
+
+#[test]
+fn a_job_whose_other_configuration_never_ran_is_done_as_before() {
+    let (mut scene, _) = a_job_in_doubt(false);
+    expect![[r#"
+        1. remove job/1 (c00000000003): its creation was interrupted
+    "#]]
+    .assert_eq(&scene.settle());
+}
+
+#[test]
+fn a_job_whose_other_configuration_may_have_run_runs_again() {
+    let (mut scene, _) = a_job_in_doubt(true);
+    expect![[r#"
+        1. create job/1 as c00000000003_shop-job-1: its configuration changed from config-2 to config-1
+        2. start job/1 (c00000000004): what it waited for is ready
+        3. remove job/1 (c00000000003): its replacement runs
+        4. rename job/1 to shop-job-1: its replacement runs
+    "#]]
+    .assert_eq(&scene.settle());
+    let (mut scene, container) = a_job_in_doubt(false);
+    scene.world.observed.containers.remove(&container);
+    expect![[r#"
+        -  job waits for the next attempt at 2026-01-01T00:00:04Z (1 so far): somebody removed it (restart 2)
+    "#]]
+    .assert_eq(&scene.settle());
+}
+
+#[test]
+fn a_start_that_takes_effect_late_ends_what_was_done() {
+    let (mut scene, container) = a_job_in_doubt(false);
+    let decision = scene.decide();
+    memory::decided(&mut scene.ledger, &decision, scene.world.now);
+    assert!(scene.ledger.completion(&ServiceName::trusted("job")).is_some());
+    scene.world.end(&container, 0, false, true);
+    let decision = scene.decide();
+    memory::decided(&mut scene.ledger, &decision, scene.world.now);
+    assert_eq!(scene.ledger.completion(&ServiceName::trusted("job")), None);
 }

@@ -1,7 +1,9 @@
 //! Fields that are not as the manifest says: which of them are repaired, and how.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use evenkeel::decide::memory;
 use evenkeel::model::ContainerId;
 use evenkeel::model::fields::{Difference, Repair};
 use evenkeel::model::ledger::{Repairs, Subject};
@@ -183,4 +185,44 @@ fn secrets_are_masked_in_what_is_told() {
     let (scene, _) = with(ONE, &[password]);
     let told = format!("{:?}{}", scene.decide(), scene.report());
     assert!(!told.contains("hunter"), "{told}");
+}
+
+#[test]
+fn a_change_in_place_that_is_refused_is_tried_later_and_later_and_keeps_nobody_down() {
+    let memory = differs("mem_limit", Some("64"), Some("32"), Repair::Update);
+    let (mut scene, id) = with("services: {a: {image: 'a:1', mem_limit: 64, restart: always}}", &[memory]);
+    let mut text = String::new();
+    for _ in 0..12 {
+        let (decision, now, project) = (scene.decide(), scene.now(), scene.project.clone());
+        memory::decided(&mut scene.ledger, &decision, now);
+        write!(text, "{decision}").unwrap();
+        for step in &decision.steps {
+            memory::begins(&mut scene.ledger, Some(&project), step, now);
+            let trouble = memory::Trouble::Other;
+            memory::failed(&mut scene.ledger, Some(&project), step, trouble, "it uses more than that", now);
+        }
+        scene.world.pass(1);
+    }
+    scene.world.end(&id, 1, false, true);
+    text += &format!("-- it ended\n{}", scene.report());
+    expect![[r#"
+        update a/1 (c00000000002): mem_limit: mem_limit is 32 instead of 64
+        update a/1 (c00000000002): mem_limit: mem_limit is 32 instead of 64
+        a waits for the next attempt at 2026-01-01T00:00:06Z (2 so far): it uses more than that
+        update a/1 (c00000000002): mem_limit: mem_limit is 32 instead of 64
+        a waits for the next attempt at 2026-01-01T00:00:10Z (3 so far): it uses more than that
+        a waits for the next attempt at 2026-01-01T00:00:10Z (3 so far): it uses more than that
+        a waits for the next attempt at 2026-01-01T00:00:10Z (3 so far): it uses more than that
+        update a/1 (c00000000002): mem_limit: mem_limit is 32 instead of 64
+        a waits for the next attempt at 2026-01-01T00:00:18Z (4 so far): it uses more than that
+        a waits for the next attempt at 2026-01-01T00:00:18Z (4 so far): it uses more than that
+        a waits for the next attempt at 2026-01-01T00:00:18Z (4 so far): it uses more than that
+        a waits for the next attempt at 2026-01-01T00:00:18Z (4 so far): it uses more than that
+        -- it ended
+        start a/1 (c00000000002): it exited with 1 (restart 1)
+        a waits for the next attempt at 2026-01-01T00:00:18Z (4 so far): it uses more than that
+        [progressing]
+        [a: starting]
+    "#]]
+    .assert_eq(&text);
 }

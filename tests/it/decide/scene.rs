@@ -306,7 +306,8 @@ impl Scene {
         let subject = Subject::Replica(ServiceName::trusted(service), 1);
         let config = self.project.services[service].config_hash.clone();
         let last = self.world.now;
-        let failure = Failure { attempts, last, error: error.to_owned(), config, came_down: false, not_before: None };
+        let error = error.to_owned();
+        let failure = Failure { attempts, last, error, config, came_down: false, in_place: false, not_before: None };
         self.ledger.failures.insert(subject, failure);
     }
 

@@ -70,11 +70,11 @@ fn what_the_host_guard_takes_is_no_drift_and_the_lesser_of_the_two_counts() {
     now("and calm", None, Load { cpu_low: true, ..Load::default() });
     expect![[r#"
         -- the host is hard pressed
-        update a/1 (c00000000002): cpus: cpu pressure of the host is 80 %, over 60 %: it may use 0.7 of 1 CPUs
+        update a/1 (c00000000002): cpus: cpu pressure of the host is 80 % (threshold 60 %): it may use 0.7 of 1 CPUs
         -- and uses too much itself
         update a/1 (c00000000002): cpus: it uses too much of the CPUs: it may use 0.5 of 1 CPUs
         -- still pressed
-        update a/1 (c00000000002): cpus: it uses too much of the CPUs, and cpu pressure of the host is 90 %, over 60 %: it may use 0.35 of 1 CPUs
+        update a/1 (c00000000002): cpus: it uses too much of the CPUs, and cpu pressure of the host is 90 % (threshold 60 %): it may use 0.35 of 1 CPUs
         -- at ease
         update a/1 (c00000000002): cpus: it may use 0.5 CPUs again, instead of 0.35
         -- and calm
@@ -98,7 +98,9 @@ fn what_a_service_reserves_is_waited_for_and_what_runs_is_left_alone() {
         ticks: Ticks::default(),
     };
     let mut text = String::new();
-    for (memory, cpus, free) in [("1G", "1", 512_u64 << 20), ("256M", "4", 512 << 20), ("256M", "2", 512 << 20)] {
+    for (memory, cpus, free) in
+        [("1G", "1", 512_u64 << 20), ("256M", "4", 512 << 20), ("1G", "4", 512 << 20), ("256M", "2", 512 << 20)]
+    {
         let mut scene = Scene::of(&yaml(memory, cpus));
         scene.world.observed.host = Some(host(free));
         for _ in 0..5 {
@@ -118,9 +120,42 @@ fn what_a_service_reserves_is_waited_for_and_what_runs_is_left_alone() {
         a waits for 4 CPUs, which it reserves: the host has 2 CPUs
         [waiting]
         [a: waiting for 4 CPUs, which it reserves: the host has 2 CPUs]
+        -- 1G, 4
+        a waits for 1024 MiB of memory and 4 CPUs, which it reserves: the host has 512 MiB free, and 2 CPUs
+        [waiting]
+        [a: waiting for 1024 MiB of memory and 4 CPUs, which it reserves: the host has 512 MiB free, and 2 CPUs]
         -- 256M, 2
         [converged]
         [a: running]
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn what_waits_for_its_replacement_has_all_of_its_cpus_again() {
+    let yaml = |network: &str| {
+        format!(
+            "services: {{a: {{image: 'a:1', cpus: 1, networks: [{network}]}}}}\n\
+             networks: {{mine: {{}}, theirs: {{external: true}}}}"
+        )
+    };
+    let mut scene = Scene::converged(&yaml("mine"));
+    let id = scene.id("a", 1);
+    let squeeze = Squeeze { milli_cpus: 700, scarce: Scarce::Cpu, percent: 80, threshold: 60 };
+    scene.world.get(&id).squeeze = Some(squeeze);
+    scene.round();
+    scene.change(&yaml("theirs"));
+    let mut text = format!("-- pressed\n{}", scene.round());
+    scene.world.get(&id).squeeze = None;
+    text += &format!("-- at ease\n{}-- then\n{}", scene.round(), scene.round());
+    expect![[r#"
+        -- pressed
+        waits for external network theirs, which does not exist
+        -- at ease
+        update a/1 (c00000000002): cpus: it may use all of its CPUs again, instead of 0.7
+        waits for external network theirs, which does not exist
+        -- then
+        waits for external network theirs, which does not exist
     "#]]
     .assert_eq(&text);
 }

@@ -1,0 +1,72 @@
+//! Jobs that are done and were to be started in another configuration: what runs is not done, and goes back to an earlier
+//! configuration by running in it again; what never ran leaves the job as done as it was. Where the answer to a start is
+//! lost, the container itself tells.
+
+use super::{Decision, Input};
+use crate::model::ledger::{Doubt, ProjectLedger, Subject};
+use crate::model::observed::ContainerState;
+use crate::model::{ContainerId, ServiceName};
+
+/// What a look at the container of a doubtful start tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It has not run so far.
+    Idle,
+    /// It is gone, and had not run.
+    Done,
+    /// It ran, or nobody can tell.
+    Undone,
+}
+
+/// Looks at the containers whose start may have run a job again.
+pub(super) fn decide(input: &Input<'_>, decision: &mut Decision) {
+    for (job, done) in &input.ledger.completions {
+        let Some(doubt) = &done.doubt else { continue };
+        if input.in_flight.keys().any(|subject| matches!(subject, Subject::Replica(service, _) if service == job)) {
+            continue;
+        }
+        let settled = match input.observed.containers.get(&doubt.container).map(|container| container.state) {
+            Some(ContainerState::Created) if !doubt.seen_idle => Settled::Idle,
+            // It is on its way out, and tells nothing new.
+            Some(ContainerState::Created | ContainerState::Removing | ContainerState::Dead) => continue,
+            None if doubt.seen_idle => Settled::Done,
+            Some(_) | None => Settled::Undone,
+        };
+        decision.doubts.insert(job.clone(), settled);
+    }
+}
+
+/// A container of a job is to be started.
+pub(super) fn begins(ledger: &mut ProjectLedger, job: &ServiceName, container: &ContainerId) {
+    let Some(done) = ledger.completions.get_mut(job) else { return };
+    if done.doubt.as_ref().is_some_and(|doubt| doubt.container != *container) {
+        // Two doubts are one too many.
+        ledger.completions.remove(job);
+        return;
+    }
+    done.doubt = Some(Doubt { container: container.clone(), seen_idle: false });
+}
+
+/// It was not started.
+pub(super) fn refused(ledger: &mut ProjectLedger, job: &ServiceName, container: &ContainerId) {
+    if let Some(done) = ledger.completions.get_mut(job)
+        && done.doubt.as_ref().is_some_and(|doubt| doubt.container == *container)
+    {
+        done.doubt = None;
+    }
+}
+
+/// Notes what a decision saw.
+pub(super) fn settle<'a>(ledger: &mut ProjectLedger, seen: impl IntoIterator<Item = (&'a ServiceName, &'a Settled)>) {
+    for (job, settled) in seen {
+        let Some(done) = ledger.completions.get_mut(job) else { continue };
+        match (settled, &mut done.doubt) {
+            (Settled::Idle, Some(doubt)) => doubt.seen_idle = true,
+            (Settled::Idle, None) => {}
+            (Settled::Done, doubt) => *doubt = None,
+            (Settled::Undone, _) => {
+                ledger.completions.remove(job);
+            }
+        }
+    }
+}
