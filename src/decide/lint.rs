@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Action, Decision, Input, Target};
 use crate::model::observed::{ContainerState, Health};
 use crate::model::service::{Cascade, Condition, Order, PullPolicy};
-use crate::model::{Project, ServiceName};
+use crate::model::{ContainerId, Project, ServiceName};
 
 /// The invariants that a decision breaks, in words; none for a good one.
 pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
@@ -70,7 +70,7 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
         if let Target::Declared(project) = input.target {
             broken.extend(unwanted_image(project, input, step));
         }
-        unready_start(input, step, &mut broken);
+        unready_start(input, decision, step, &mut broken);
         two_writers(input, step, &mut broken);
     }
     broken
@@ -101,7 +101,7 @@ fn unwanted_image(project: &Project, input: &Input<'_>, step: &super::Step) -> O
 }
 
 /// A first start needs what it depends on: looked up here from the containers alone.
-fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>) {
+fn unready_start(input: &Input<'_>, decision: &Decision, step: &super::Step, broken: &mut Vec<String>) {
     let (Action::StartContainer { service, container, .. }, Target::Declared(project)) = (&step.action, input.target)
     else {
         return;
@@ -110,6 +110,10 @@ fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>
         return;
     }
     let Some(service) = project.services.get(service) else { return };
+    let ends = |id: &ContainerId| {
+        let steps = decision.steps.iter().map(|step| &step.action).chain(input.in_flight.values());
+        steps.into_iter().any(|action| matches!(action, Action::StopContainer { container, .. } if container == id))
+    };
     let ignored = |name: &ServiceName| {
         let cascade = project.services.get(name).map(|s| s.extension.recovery.cascade);
         step.cause.attempt().is_some() && cascade == Some(Cascade::Ignore)
@@ -119,7 +123,8 @@ fn unready_start(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>
             .observed
             .containers
             .values()
-            .filter(|c| c.service.as_ref() == Some(name) && c.id != *container && !c.oneoff);
+            .filter(|c| c.service.as_ref() == Some(name) && c.id != *container && !c.oneoff)
+            .filter(|c| !c.is_running() || !ends(&c.id));
         let holds = match dependency.condition {
             Condition::Started => {
                 alive.any(super::super::model::observed::Container::is_running)

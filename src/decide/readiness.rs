@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::recovery::Verdict;
 use super::slots::{Phase, Slots};
-use super::{Input, Waiting, WaitingOn};
+use super::{Action, Decision, Input, Waiting, WaitingOn};
 use crate::model::ledger::Subject;
 use crate::model::observed::{Container, Health};
 use crate::model::service::Condition;
@@ -25,15 +25,21 @@ pub(super) fn projects(input: &Input<'_>, project: &Project) -> Vec<Waiting> {
     waiting
 }
 
-/// The dependencies of a service that keep it from starting now.
-pub(super) fn unmet(input: &Input<'_>, slots: &Slots<'_>, project: &Project, service: &Service) -> Vec<Waiting> {
+/// The dependencies of a service that keep it from starting now. `decision`: so far, which is all about the dependencies.
+pub(super) fn unmet(
+    input: &Input<'_>,
+    slots: &Slots<'_>,
+    project: &Project,
+    service: &Service,
+    decision: &Decision,
+) -> Vec<Waiting> {
     let mut unmet = Vec::new();
     for (name, dependency) in &service.depends_on {
         if !project.services.contains_key(name) {
             // The loader refuses this unless `required: false`.
             continue;
         }
-        let Some((because, failed)) = lacking(input, slots, name, dependency.condition) else { continue };
+        let Some((because, failed)) = lacking(input, slots, name, dependency.condition, decision) else { continue };
         if failed && !dependency.required {
             continue;
         }
@@ -46,7 +52,13 @@ pub(super) fn unmet(input: &Input<'_>, slots: &Slots<'_>, project: &Project, ser
 }
 
 /// Why a dependency's condition does not hold, and whether that is a failure rather than a matter of time.
-fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: Condition) -> Option<(String, bool)> {
+fn lacking(
+    input: &Input<'_>,
+    slots: &Slots<'_>,
+    name: &ServiceName,
+    condition: Condition,
+    decision: &Decision,
+) -> Option<(String, bool)> {
     let filled = slots.find(name)?;
     filled.slots.iter().find_map(|slot| {
         let subject = Subject::Replica(name.clone(), slot.number);
@@ -59,6 +71,10 @@ fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: 
             && hooks_pending(input, filled.service, current, *since)
         {
             return progress("its hooks have not run yet");
+        }
+        let current = slot.current.filter(|current| current.is_running());
+        if current.is_some_and(|current| is_ending(input, decision, &subject, &current.id)) {
+            return progress("it is being stopped");
         }
         match (&slot.phase, condition) {
             (Phase::Completed, Condition::Started | Condition::CompletedSuccessfully)
@@ -83,6 +99,13 @@ fn lacking(input: &Input<'_>, slots: &Slots<'_>, name: &ServiceName, condition: 
             (Phase::Ended(Verdict::Completed), _) => Some(("it has ended".to_owned(), false)),
         }
     })
+}
+
+/// Whether a container runs only as long as a step takes that stops it.
+pub(super) fn is_ending(input: &Input<'_>, decision: &Decision, subject: &Subject, container: &ContainerId) -> bool {
+    let stops =
+        |action: &Action| matches!(action, Action::StopContainer { container: stopped, .. } if stopped == container);
+    input.in_flight.get(subject).is_some_and(stops) || decision.steps.iter().any(|step| stops(&step.action))
 }
 
 /// Whether the `post_start` hooks of a run are still to be run. Of one that somebody else began they are not ours.

@@ -410,7 +410,7 @@ impl Turn<'_, '_> {
             }
             return Some(ServiceState::Waiting { on: first.on.to_string() });
         }
-        let mut unmet = readiness::unmet(self.input, self.slots, self.project, self.service);
+        let mut unmet = readiness::unmet(self.input, self.slots, self.project, self.service, decision);
         unmet.retain(|w| !matches!(&w.on, WaitingOn::Dependency { dependency, .. } if !counts(dependency)));
         let state = unmet.first().map(|w| ServiceState::Waiting { on: w.on.to_string() });
         decision.waiting.extend(unmet);

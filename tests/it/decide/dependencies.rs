@@ -1,6 +1,7 @@
 //! Who waits for whom, and for what.
 
 use evenkeel::decide::{Action, memory};
+use evenkeel::model::ledger::Subject;
 use evenkeel::model::observed::Health;
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{ContainerId, ProjectName, ServiceName};
@@ -336,4 +337,24 @@ fn a_start_that_takes_effect_late_ends_what_was_done() {
     let decision = scene.decide();
     memory::decided(&mut scene.ledger, &decision, scene.world.now);
     assert_eq!(scene.ledger.completion(&ServiceName::trusted("job")), None);
+}
+
+#[test]
+fn a_dependency_that_is_being_stopped_is_none_that_runs() {
+    let mut scene = waiting_for("service_started");
+    let db = scene.running("db", 1);
+    scene.round();
+    scene.round();
+    let mut text = format!("-- it runs\n{}", scene.text());
+    let service = ServiceName::trusted("db");
+    let stop = Action::StopContainer { service: service.clone(), number: 1, container: db, grace: None };
+    scene.in_flight.insert(Subject::Replica(service, 1), stop);
+    text += &format!("-- it is being stopped\n{}", scene.text());
+    expect![[r#"
+        -- it runs
+        start web/1 (c00000000003): what it waited for is ready
+        -- it is being stopped
+        web waits for db (service_started): it is being stopped
+    "#]]
+    .assert_eq(&text);
 }
