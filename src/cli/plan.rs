@@ -8,6 +8,7 @@ use super::context::Context;
 use super::validate::{Format, print_diagnostics};
 use crate::control::SystemClock;
 use crate::control::offline::{Survey, SurveyOptions, survey};
+use crate::control::socket;
 use crate::manifest::Severity;
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,7 @@ pub(super) async fn look(context: &Context, path: Option<&std::path::Path>) -> a
         state: &context.state,
         recovery: &recovery,
         take_over: context.take_over(),
+        watched: socket::is_served(&context.state).await,
         host: context.host(&address, false),
         address,
     };

@@ -1,6 +1,7 @@
 //! `evenkeel status`: how everything is.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -36,7 +37,12 @@ pub(super) async fn status(context: &Context, arguments: &Arguments) -> Ended {
 
 /// How everything is, or one project, or one service: by the controller that runs, else by a look.
 pub(super) async fn about(context: &Context, id: Option<&str>) -> anyhow::Result<Value> {
-    let mut status = match socket::ask(&context.state, &Operation::Status).await? {
+    let answer = match socket::ask(&context.state, &Operation::Status).await {
+        // It ends just now.
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => None,
+        answer => answer?,
+    };
+    let mut status = match answer {
         Some(answer) => answer?,
         None => {
             let survey = look(context, None).await?;

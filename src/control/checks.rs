@@ -99,7 +99,7 @@ impl Check {
         loop {
             {
                 let _permit = permits.acquire().await;
-                if engine.check(id, &self.test, self.timeout).await? {
+                if engine.check(id, &self.test, self.timeout).await?.is_none() {
                     return Ok(());
                 }
             }

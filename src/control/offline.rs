@@ -63,6 +63,8 @@ pub struct SurveyOptions<'a> {
     pub recovery: &'a RecoveryPolicy,
     /// Touch what another evenkeel made.
     pub take_over: bool,
+    /// A controller runs: what it has throttled is its own affair.
+    pub watched: bool,
     /// Where the Engine's host can be looked at; `None`: it is another host.
     pub host: Option<HostOptions>,
     /// In words.
@@ -178,7 +180,11 @@ pub async fn survey(
             project.decision = decide::decide(&input);
             project.decided = project.target.as_ref().map(|t| t.revision.clone());
             if round == 1 {
-                survey.plans.push(forecast(&input));
+                let mut plan = forecast(&input);
+                if options.watched {
+                    plan.leave_throttles();
+                }
+                survey.plans.push(plan);
                 let containers: Vec<_> = cache.of_project(name).collect();
                 survey.projects.push(view::view(
                     project,

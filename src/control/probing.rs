@@ -261,14 +261,19 @@ impl Task {
         let mut draw = fastrand::Rng::with_seed(self.seed);
         let mut probed = Probed::default();
         let mut pause = FIRST_PAUSE.min(self.interval);
+        let mut counted = tokio::time::Instant::now();
         let start_period = self.probe.start_period.unwrap_or_default();
         loop {
             let outcome = {
                 let _permit = self.permits.acquire().await;
                 self.ask(&probed).await
             };
-            let young =
-                time::between(self.since, self.clock.now()) < start_period && probed.class == HealthClass::Unknown;
+            let is_starting = time::between(self.since, self.clock.now()) < start_period;
+            let young = is_starting && probed.class == HealthClass::Unknown
+                || !track::counts(probed.class, counted.elapsed(), self.interval);
+            if !young {
+                counted = tokio::time::Instant::now();
+            }
             let news = track::note(&mut probed, &outcome, &self.patience, young);
             self.board.set(&self.id, probed.clone());
             self.observer.notice(&Notice::Probed {
@@ -295,7 +300,8 @@ impl Task {
         if by_exec && let Some(found) = self.within_any().await {
             return found;
         }
-        let way = before.way.filter(|_| !by_exec);
+        // Who was not reached is looked for anew.
+        let way = before.way.filter(|_| !by_exec && before.error.is_none());
         let mut asked = self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach, way).await;
         if by_exec && !asked.reached {
             // That is the way still.
@@ -329,8 +335,8 @@ impl Task {
             at: self.clock.now(),
         };
         match answer {
-            Ok(true) => Ok(outcome(Ok(Document::default()))),
-            Ok(false) => Err(outcome(Err(format!("`{}` fails", command.join(" "))))),
+            Ok(None) => Ok(outcome(Ok(Document::default()))),
+            Ok(Some(why)) => Err(outcome(Err(why))),
             Err(error) => Err(outcome(Err(error.to_string()))),
         }
     }

@@ -51,6 +51,11 @@ async fn converse(stream: UnixStream, handle: Handle) -> Option<()> {
     lines.send(serde_json::to_string(&reply).ok()?).await.ok()
 }
 
+/// Whether a controller uses this state folder.
+pub async fn is_served(folder: &Path) -> bool {
+    UnixStream::connect(path(folder)).await.is_ok()
+}
+
 /// Asks the controller that uses this state folder; `None`: there is none.
 ///
 /// # Errors

@@ -458,6 +458,12 @@ impl Controller {
                 failure.error.push_str(&why);
             }
         }
+        if let Action::UpdateContainer { container, .. } = &step.action {
+            // What was seen meanwhile may be what was asked for, and not what is.
+            tracked.in_flight.insert(subject.clone(), step.action.clone());
+            self.settling.containers.insert(container.clone(), (name.clone(), subject));
+            self.inspect(container.clone());
+        }
         self.list();
         // Told when it begins and as it doubles, not each time.
         if attempts.is_power_of_two() {

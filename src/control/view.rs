@@ -213,11 +213,7 @@ fn service(
         breaker,
         probe: declared.and_then(|s| s.extension.probe.as_ref()).map(|probe| probe.kind.as_str()),
         id: format!("{}.{name}", tracked.name),
-        summary: match (class, throttled) {
-            (HealthClass::Degraded, _) => format!("running, degraded: {}", reasons.join(", ")),
-            (_, Some(cpus)) => format!("{state}, throttled to {cpus} CPUs"),
-            _ => state.to_string(),
-        },
+        summary: summary(&state, (class, &reasons), throttled, breaker),
         reasons,
         state,
         image: declared.map(|s| s.image.clone()),
@@ -242,6 +238,27 @@ fn service(
             })
             .collect(),
     }
+}
+
+/// How a service is, on one line.
+fn summary(
+    state: &ServiceState,
+    (class, reasons): (HealthClass, &[String]),
+    throttled: Option<f64>,
+    breaker: BreakerState,
+) -> String {
+    let mut summary = match (state, class) {
+        (_, HealthClass::Degraded) => format!("running, degraded: {}", reasons.join(", ")),
+        (ServiceState::Running { .. }, HealthClass::Unhealthy) => format!("running, unhealthy: {}", reasons.join(", ")),
+        _ => state.to_string(),
+    };
+    if let Some(cpus) = throttled {
+        summary += &format!(", throttled to {cpus} CPUs");
+    }
+    if breaker != BreakerState::Closed {
+        summary += &format!(", breaker {}", breaker.as_str().replace('_', " "));
+    }
+    summary
 }
 
 /// How well a service is, and why it is not healthy. One that runs without a check or a probe is taken at its word.

@@ -192,6 +192,11 @@ impl FieldChange {
 }
 
 impl Cause {
+    /// Whether the step lowers what a container may use of the CPUs for a while, or gives it back.
+    pub fn is_throttle(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Eased { .. } | Self::Released { .. })
+    }
+
     /// The how-manieth restart since the last calm time, where the step is one.
     pub fn attempt(&self) -> Option<u32> {
         match self {

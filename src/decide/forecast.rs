@@ -47,6 +47,14 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
     }
+
+    /// Takes out what becomes of throttles: only who sees what containers use knows that.
+    pub fn leave_throttles(&mut self) {
+        for stage in &mut self.stages {
+            stage.retain(|step| !step.detail.cause.is_throttle());
+        }
+        self.stages.retain(|stage| !stage.is_empty());
+    }
 }
 
 impl fmt::Display for Plan {
@@ -103,8 +111,9 @@ pub fn forecast(input: &Input<'_>) -> Plan {
         }
         if decision.steps.is_empty() {
             // What is left once all is done can only be waited for.
-            plan.waiting.extend(decision.waiting.into_iter().filter(|w| matches!(w.on, WaitingOn::External { .. })));
-            plan.waiting.dedup();
+            let stays = |w: &Waiting| matches!(w.on, WaitingOn::External { .. } | WaitingOn::Resources { .. });
+            let left: Vec<_> = decision.waiting.into_iter().filter(|w| stays(w) && !plan.waiting.contains(w)).collect();
+            plan.waiting.extend(left);
             break;
         }
         for step in &decision.steps {
@@ -201,6 +210,14 @@ impl World<'_> {
             }
             Action::UpdateContainer { container, changes, .. } => {
                 self.mended(container, |d| changes.contains_key(&d.path));
+                if let Some(fields) = self.observed.containers.get_mut(container).and_then(|c| c.fields.as_mut()) {
+                    for (path, value) in changes {
+                        match value {
+                            Some(value) => Arc::make_mut(fields).set(path.clone(), value.as_str()),
+                            None => Arc::make_mut(fields).unset(path),
+                        }
+                    }
+                }
                 memory::throttled(&mut self.ledger, container, &step.cause);
                 memory::seen(&mut self.ledger, container);
             }
@@ -300,6 +317,10 @@ impl World<'_> {
         let probe = self.project.is_some_and(|p| p.services.get(service).is_some_and(|s| s.extension.probe.is_some()));
         let now = self.now;
         let Some(c) = self.observed.containers.get_mut(container) else { return };
+        // Before its first start a container is listed under the names of its networks, and then under both.
+        let networks = self.observed.networks.values().filter(|n| c.networks.contains(&n.name));
+        let ids: Vec<_> = networks.map(|n| n.id.to_string()).collect();
+        c.networks.extend(ids);
         c.killed = false;
         c.probed = probe.then_some(HealthClass::Healthy);
         c.state = if job {

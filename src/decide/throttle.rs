@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Decision, Input};
+use super::{Action, Cause, Decision, Drift, Input};
 use crate::model::Service;
 use crate::model::fields::within;
 use crate::model::ledger::{Subject, Throttled};
@@ -19,6 +19,13 @@ const LEAST: u64 = 10;
 /// Fields that a throttle sets.
 pub(super) fn sets(path: &str) -> bool {
     within(path, "cpus") || within(path, "cpu_quota") || within(path, "cpu_period")
+}
+
+/// Whether a step only lowers a quota or gives it back, and nothing of the manifest waits for it.
+pub(super) fn is_only_that(action: &Action, decision: &Decision) -> bool {
+    let Action::UpdateContainer { service, number, changes, .. } = action else { return false };
+    let differs = |d: &Drift| d.service.as_ref() == Some(service) && d.number == Some(*number);
+    changes.keys().all(|path| sets(path)) && !decision.drift.iter().any(differs)
 }
 
 /// The change that gives a container so many thousandths of a CPU; `None`: what its manifest says.
@@ -54,7 +61,12 @@ pub(super) fn step(input: &Input<'_>, service: &Service, container: &Container) 
     match (known, wanted.zip(all)) {
         (None, None) => None,
         (Some(known), None) => Some(release(service, container, known)),
-        (Some(known), Some((wanted, _))) if *known == Throttled { milli_cpus: wanted, own, released: false } => None,
+        (Some(known), Some((wanted, _)))
+            if *known == (Throttled { milli_cpus: wanted, own, released: false })
+                && holds(service, container, wanted) =>
+        {
+            None
+        }
         (Some(known), Some((milli_cpus, _))) if milli_cpus > known.milli_cpus && !known.released => {
             let cause = Cause::Eased { milli_cpus, instead_of: known.milli_cpus, own };
             Some((update(service, container, Some(milli_cpus)), cause))
@@ -64,6 +76,17 @@ pub(super) fn step(input: &Input<'_>, service: &Service, container: &Container) 
             Some((update(service, container, Some(milli_cpus)), cause))
         }
     }
+}
+
+/// Whether a container has what a throttle gave it: somebody may have changed that. An Engine that knows no quotas holds none.
+fn holds(service: &Service, container: &Container, milli_cpus: u64) -> bool {
+    let Some(fields) = &container.fields else { return true };
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
+    let is = |(path, value): (&String, &Option<String>)| {
+        let (is, set) = (number(fields.get(path)), number(value.as_deref()));
+        is.zip(set).is_none_or(|(is, set)| (is - set).abs() < 1e-3)
+    };
+    change(service, container, Some(milli_cpus)).iter().all(is)
 }
 
 fn release(service: &Service, container: &Container, known: &Throttled) -> (Action, Cause) {

@@ -148,8 +148,8 @@ pub trait EngineWrite: Send + Sync {
     /// Puts files into a container that need not run, over what is there. What of them arrived when it fails is not
     /// known: it is to be repeated as a whole before the container is started.
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;
-    /// Makes a health check in a running container, by its `test`, once; says whether it passed within the time.
-    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<bool, EngineError>;
+    /// Makes a health check in a running container, by its `test`, once; says why it failed, `None` if it passed.
+    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<Option<String>, EngineError>;
     /// Runs a hook in a running container; an error is also one that it ends with, or that it takes longer than this.
     async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError>;
 

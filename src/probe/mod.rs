@@ -109,8 +109,11 @@ impl Prober for NetworkProber {
         let mut outcome =
             Outcome { result: Err(nowhere), latency: Duration::ZERO, way: None, reached: false, at: Timestamp::now() };
         for (n, (way, address)) in ways.into_iter().enumerate() {
-            // Where there is another way a silent one is not waited for to the end.
-            let limit = if n < last { timeout / 2 } else { timeout.saturating_sub(began.elapsed()) };
+            // Where there is another way it is seen first whether anybody is there; who is has all of the time.
+            if n < last && before != Some(way) && !is_there(address, timeout / 2).await {
+                continue;
+            }
+            let limit = timeout.saturating_sub(began.elapsed());
             let began = Instant::now();
             let asked = async {
                 match kind {
@@ -120,7 +123,7 @@ impl Prober for NetworkProber {
                     ProbeKind::Exec(_) => Err(Failure::Answered("is made in the container".to_owned())),
                 }
             };
-            let silent = || Failure::Unreachable(format!("no answer of {address} within {limit:?}"));
+            let silent = || Failure::Unreachable(format!("no answer of {address} within {limit:.1?}"));
             let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(silent()));
             let reached = !matches!(answer, Err(Failure::Unreachable(_)));
             let result = answer.map_err(|(Failure::Unreachable(why) | Failure::Answered(why))| why);
@@ -130,6 +133,15 @@ impl Prober for NetworkProber {
             }
         }
         outcome
+    }
+}
+
+/// Whether anybody answers at an address, be it to refuse.
+async fn is_there(address: SocketAddr, limit: Duration) -> bool {
+    match tokio::time::timeout(limit, tokio::net::TcpStream::connect(address)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
     }
 }
 

@@ -30,6 +30,12 @@ pub struct News {
     pub slow: bool,
 }
 
+/// Whether a failure counts. Until something is known of a container it is asked more often than is said, so that its first
+/// success is found soon; failures count no sooner for that. `passed`: since one counted last, or since the first question.
+pub fn counts(class: HealthClass, passed: Duration, interval: Duration) -> bool {
+    class != HealthClass::Unknown || passed >= interval
+}
+
 /// Takes in an answer. `young`: failures do not count yet.
 pub fn note(probed: &mut Probed, outcome: &Outcome, patience: &Patience, young: bool) -> News {
     let before = probed.class;
@@ -52,7 +58,7 @@ pub fn note(probed: &mut Probed, outcome: &Outcome, patience: &Patience, young: 
                 probed.reasons = document.complaints();
                 let median = median(probed);
                 if let Some(expected) = patience.expected_latency.filter(|expected| median > *expected) {
-                    probed.reasons.push(format!("it answers in {median:.0?}, expected are {expected:?}"));
+                    probed.reasons.push(format!("it answers in {} ms, expected are {expected:?}", median.as_millis()));
                 }
                 probed.class = if probed.reasons.is_empty() { HealthClass::Healthy } else { HealthClass::Degraded };
             }
@@ -90,6 +96,14 @@ mod tests {
     use super::*;
     use crate::model::Timestamp;
     use crate::probe::Document;
+
+    #[test]
+    fn who_starts_slowly_has_as_long_as_its_interval_says() {
+        let interval = Duration::from_secs(30);
+        assert!(!counts(HealthClass::Unknown, Duration::from_secs(29), interval));
+        assert!(counts(HealthClass::Unknown, interval, interval));
+        assert!(counts(HealthClass::Healthy, Duration::ZERO, interval));
+    }
 
     fn patience() -> Patience {
         let ms = |n| Some(Duration::from_millis(n));

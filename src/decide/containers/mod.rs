@@ -44,7 +44,9 @@ pub(super) fn decide(
     }
     let mut worst = ServiceState::NotStarted;
     for slot in &filled.slots {
-        if let Some(current) = slot.current {
+        // While a change is made the Engine tells of it, and of what it was before should the change be refused.
+        let changing = input.in_flight.contains_key(&turn.subject(slot));
+        if let Some(current) = slot.current.filter(|_| !changing) {
             filled.drift.note(current, decision);
         }
         let steps = decision.steps.len();
@@ -127,7 +129,8 @@ impl Turn<'_, '_> {
             }
             // Its name, its networks, or what it replaced: it serves all the while.
             Some(action) if readiness::came_up(&slot.phase) && spares(action, slot.current) => {
-                return self.settled_state(slot, &mut Decision::default());
+                let state = self.settled_state(slot, &mut Decision::default());
+                return self.refused(&subject).unwrap_or(state);
             }
             Some(_) => return ServiceState::Starting { since: None },
             None => {}
@@ -135,7 +138,7 @@ impl Turn<'_, '_> {
         if self.places.detaching.contains(&subject) {
             return ServiceState::Starting { since: None };
         }
-        let mut held = None;
+        let mut held = false;
         if let Some((failure, until)) = recovery::backoff(self.input, &subject, &self.service.config_hash) {
             let state = self.hold(until, failure.attempts, failure.error.clone(), decision);
             if !failure.in_place {
@@ -146,13 +149,17 @@ impl Turn<'_, '_> {
                 }
                 return state;
             }
-            held = Some(state);
+            held = true;
         }
         let Some(current) = slot.current else { return self.make(slot, &subject, decision) };
         match slot.phase {
             Phase::Paused => self.unpause(slot, current, decision),
             Phase::Dead => self.remove(slot, current, Cause::Dead, decision),
-            _ if slot.stale.is_empty() => return self.settled(slot, current, held, decision),
+            _ if slot.stale.is_empty() => {
+                let state = self.settled(slot, current, held, decision);
+                let runs = matches!(state, ServiceState::Running { .. });
+                return self.refused(&subject).filter(|_| runs).unwrap_or(state);
+            }
             _ => return self.replacing(slot, current, decision),
         }
         ServiceState::Starting { since: None }
@@ -184,14 +191,15 @@ impl Turn<'_, '_> {
             && container.name.get(13..).is_some_and(|name| name == self.final_name(slot))
     }
 
-    /// A container as desired is there, alone. `held`: how it is while a change in place waits for its next attempt.
-    fn settled(
-        &self,
-        slot: &Slot<'_>,
-        current: &Container,
-        held: Option<ServiceState>,
-        decision: &mut Decision,
-    ) -> ServiceState {
+    /// How a replica is whose container runs, and could not be changed in place.
+    fn refused(&self, subject: &Subject) -> Option<ServiceState> {
+        let failure = self.input.ledger.failures.get(subject)?;
+        let counts = failure.in_place && failure.config == self.service.config_hash;
+        counts.then(|| ServiceState::Failed { error: failure.error.clone(), attempts: failure.attempts })
+    }
+
+    /// A container as desired is there, alone. `held`: a change in place waits for its next attempt.
+    fn settled(&self, slot: &Slot<'_>, current: &Container, held: bool, decision: &mut Decision) -> ServiceState {
         if self.is_passing(slot, current) && slot.phase != Phase::Removing {
             let action = Action::RenameContainer {
                 service: self.service.name.clone(),
@@ -245,7 +253,7 @@ impl Turn<'_, '_> {
                 }
                 let steps = decision.steps.len();
                 let throttle = || throttle::step(self.input, self.service, current);
-                if let Some((action, cause)) = held.is_none().then(throttle).flatten() {
+                if let Some((action, cause)) = (!held).then(throttle).flatten() {
                     decision.step(action, cause);
                     return self.settled_state(slot, decision);
                 }
@@ -253,14 +261,13 @@ impl Turn<'_, '_> {
                     self.run_hooks(slot, current, *since, decision);
                     return ServiceState::Starting { since: Some(*since) };
                 }
-                if !self.attach(slot, current, decision) && held.is_none() {
+                if !self.attach(slot, current, decision) && !held {
                     self.mend(slot, current, decision);
                 }
                 if decision.steps.len() == steps {
                     self.recover(slot, current, (*since, *health), decision);
                 }
-                let state = self.settled_state(slot, decision);
-                held.unwrap_or(state)
+                self.settled_state(slot, decision)
             }
             _ => self.settled_state(slot, decision),
         }
@@ -296,7 +303,8 @@ impl Turn<'_, '_> {
                 if *health == Health::Healthy && slots.get(&self.subject(slot)).is_some_and(|s| s.begun.is_some()) {
                     decision.arrived.insert(self.subject(slot));
                 }
-                if *health != Health::Unhealthy {
+                let is_over = |c: &Container| self.restarts_over_limit() && c.load.is_some_and(|load| load.memory_high);
+                if *health != Health::Unhealthy && !slot.current.is_some_and(is_over) {
                     breaker::close_if_steady(self.input, self.service, &self.subject(slot), *since, decision);
                 }
                 ServiceState::Running { since: *since, health: *health }

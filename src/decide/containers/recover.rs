@@ -49,6 +49,11 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// Whether a container that uses more memory than it may is started again.
+    pub(super) fn restarts_over_limit(&self) -> bool {
+        self.service.extension.throttle.memory.is_some_and(|memory| memory.restart)
+    }
+
     /// What is wrong with a container that runs, and the cause of a restart for it; `None`: nothing.
     fn ailment(
         &self,
@@ -56,8 +61,7 @@ impl Turn<'_, '_> {
         (since, health): (Timestamp, Health),
         decision: &mut Decision,
     ) -> Option<(FailureKind, CauseOf)> {
-        let restarts = self.service.extension.throttle.memory.is_some_and(|memory| memory.restart);
-        if restarts && current.load.is_some_and(|load| load.memory_high) {
+        if self.restarts_over_limit() && current.load.is_some_and(|load| load.memory_high) {
             return Some((FailureKind::OverLimit, |attempt| Cause::OverLimit { attempt }));
         }
         match health {

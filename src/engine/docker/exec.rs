@@ -21,20 +21,34 @@ struct Ended {
     output: String,
 }
 
-/// Whether a check passed within the time.
+impl Ended {
+    /// Why it is a failure, if it is one.
+    fn complaint(&self, command: &str, timeout: Duration) -> Option<String> {
+        let message = match self.code {
+            Some(0) => return None,
+            Some(code) => format!("`{command}` ended with {code}: {}", super::one_line(&self.output)),
+            None => format!("`{command}` took longer than {timeout:?}"),
+        };
+        Some(message.trim_end_matches([':', ' ']).to_owned())
+    }
+}
+
+/// Makes a check; says why it failed, `None` if it passed.
 pub(super) async fn check(
     engine: &DockerEngine,
     id: &ContainerId,
     test: &[String],
     timeout: Duration,
-) -> Result<bool, EngineError> {
+) -> Result<Option<String>, EngineError> {
     let command = match test {
         [kind, command @ ..] if kind == "CMD" => command.to_vec(),
         [kind, line] if kind == "CMD-SHELL" => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-        _ => return Ok(false),
+        _ => return Ok(Some("its test is no command".to_owned())),
     };
+    let words = command.join(" ");
     let options = CreateExecOptions { cmd: Some(command), ..CreateExecOptions::default() };
-    Ok(run(engine, id, options, timeout).await?.code == Some(0))
+    let ended = run(engine, id, options, timeout).await?;
+    Ok(ended.complaint(&words, timeout))
 }
 
 /// Runs a hook.
@@ -58,12 +72,10 @@ pub(super) async fn hook(
     };
     let ended = run(engine, id, options, timeout).await?;
     let command = hook.command.join(" ");
-    let message = match ended.code {
-        Some(0) => return Ok(()),
-        Some(code) => format!("the hook `{command}` ended with {code}: {}", ended.output.trim()),
-        None => format!("the hook `{command}` took longer than {timeout:?}"),
-    };
-    Err(EngineError::Refused { status: 400, message: message.trim_end_matches([':', ' ']).to_owned() })
+    match ended.complaint(&command, timeout) {
+        None => Ok(()),
+        Some(why) => Err(EngineError::Refused { status: 400, message: format!("the hook {why}") }),
+    }
 }
 
 async fn run(

@@ -113,10 +113,15 @@ async fn within<T>(
     }
 }
 
+/// What several lines say, on one: logs and tables have a line for each thing.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 fn error(address: &str, error: Error) -> EngineError {
     match error {
         Error::DockerResponseServerError { status_code, message } => {
-            EngineError::Refused { status: status_code, message: message.trim().to_owned() }
+            EngineError::Refused { status: status_code, message: one_line(&message) }
         }
         Error::DockerStreamError { error } => EngineError::Refused { status: 400, message: error },
         Error::RequestTimeoutError => EngineError::NoAnswer("timed out".into()),
@@ -316,7 +321,7 @@ impl EngineWrite for DockerEngine {
         Ok(())
     }
 
-    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<bool, EngineError> {
+    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<Option<String>, EngineError> {
         exec::check(self, id, test, timeout).await
     }
 

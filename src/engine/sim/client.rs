@@ -381,9 +381,11 @@ impl EngineWrite for Client {
         .await
     }
 
-    async fn check(&self, id: &ContainerId, _: &[String], _: Duration) -> Result<bool, EngineError> {
+    async fn check(&self, id: &ContainerId, _: &[String], _: Duration) -> Result<Option<String>, EngineError> {
         tokio::time::sleep(super::pace::CHECK).await;
-        self.with(|world| if world.away { Err(gone_away()) } else { Ok(world.would_pass(id)) })
+        self.with(|world| {
+            if world.away { Err(gone_away()) } else { Ok((!world.would_pass(id)).then(|| "it fails".to_owned())) }
+        })
     }
 
     async fn run_hook(&self, id: &ContainerId, _: &Hook, _: Duration) -> Result<(), EngineError> {

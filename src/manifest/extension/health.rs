@@ -42,8 +42,8 @@ pub(super) fn health(node: &Node, report: &mut Report) -> Option<Probe> {
             "tcp" => kinds.push((key, port(value, &TCP, &path, report).map(|port| ProbeKind::Tcp { port }))),
             "grpc" => kinds.push((key, grpc(value, report))),
             "exec" => kinds.push((key, exec(value, report))),
-            "interval" => probe.interval = read::span(value, &path, report),
-            "timeout" => probe.timeout = read::span(value, &path, report),
+            "interval" => probe.interval = read::period(value, &path, report),
+            "timeout" => probe.timeout = read::period(value, &path, report),
             "retries" => probe.retries = read::count(value, &path, 1, report),
             "successes" => probe.successes = read::count(value, &path, 1, report),
             "start_period" => probe.start_period = read::span(value, &path, report),
@@ -94,7 +94,7 @@ fn exec(node: &Node, report: &mut Report) -> Option<ProbeKind> {
         (None, Some(line)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()],
         (None, None) => Vec::new(),
     };
-    if command.is_empty() {
+    if command.first().is_none_or(String::is_empty) {
         let message = "x-evenkeel.health.exec must be a command: a list, or a line for the shell";
         report.error(node.span, "wrong-type", message);
         return None;

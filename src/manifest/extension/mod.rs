@@ -166,7 +166,7 @@ fn truth(node: &Node, path: &str, report: &mut Report) -> bool {
 fn keys<'n>(node: Option<&'n Node>, known: &[&str], later: &[&str], report: &mut Report) -> Vec<(&'n str, &'n Node)> {
     let Some(node) = node else { return Vec::new() };
     if node.as_map().is_none() && !node.is_null() {
-        report.error(node.span, "wrong-type", format!("x-evenkeel must be a mapping, this is {}", node.kind()));
+        report.error(node.span, "wrong-type", format!("x-evenkeel must have a mapping here, this is {}", node.kind()));
     }
     let mut entries = Vec::new();
     for (key, entry) in node.as_map().into_iter().flatten() {

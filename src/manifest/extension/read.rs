@@ -31,6 +31,16 @@ pub(super) fn span(node: &Node, path: &str, report: &mut Report) -> Option<Durat
     span
 }
 
+/// A duration that is longer than nothing.
+pub(super) fn period(node: &Node, path: &str, report: &mut Report) -> Option<Duration> {
+    let period = span(node, path, report)?;
+    if period.is_zero() {
+        report.error(node.span, "wrong-value", format!("x-evenkeel.{path} must be longer than nothing"));
+        return None;
+    }
+    Some(period)
+}
+
 /// A whole number from `least` on.
 pub(super) fn count(node: &Node, path: &str, least: u32, report: &mut Report) -> Option<u32> {
     let count = node.scalar().and_then(|text| text.parse().ok()).filter(|n| *n >= least);

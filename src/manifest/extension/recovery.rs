@@ -32,11 +32,11 @@ pub(super) fn recovery(node: &Node, report: &mut Report) -> Recovery {
         match key {
             "strategy" => recovery.strategy = strategy(value, &path, report),
             "max_attempts" => recovery.max_attempts = read::count(value, &path, 1, report),
-            "window" => recovery.window = read::span(value, &path, report),
+            "window" => recovery.window = read::period(value, &path, report),
             "backoff" => recovery.backoff = backoff(value, report),
             "breaker" => {
                 for (_, value) in keys(Some(value), &BREAKER, &[], report) {
-                    recovery.cool_down = read::span(value, "recovery.breaker.cool_down", report);
+                    recovery.cool_down = read::period(value, "recovery.breaker.cool_down", report);
                 }
             }
             "reset" => {
@@ -75,11 +75,14 @@ fn backoff(node: &Node, report: &mut Report) -> Backoff {
     for (key, value) in keys(Some(node), &BACKOFF, &[], report) {
         let path = format!("recovery.backoff.{key}");
         match key {
-            "initial" => backoff.initial = read::span(value, &path, report),
+            "initial" => backoff.initial = read::period(value, &path, report),
             "factor" => backoff.factor = read::number(value, &path, (1.0, f64::INFINITY), report),
-            "max" => backoff.max = read::span(value, &path, report),
+            "max" => backoff.max = read::period(value, &path, report),
             _ => backoff.jitter = read::number(value, &path, (0.0, 1.0), report),
         }
+    }
+    if backoff.initial.zip(backoff.max).is_some_and(|(initial, max)| max < initial) {
+        report.error(node.span, "conflict", "x-evenkeel.recovery.backoff.max is shorter than `initial`");
     }
     backoff
 }
@@ -105,8 +108,19 @@ pub(in crate::manifest) fn check(service: &Node, own: &Service, project: &Projec
                 suggestion(name, project.services.keys().map(ServiceName::as_str));
         }
     }
-    let resets = [own.extension.recovery.strategy].into_iter().chain(own.extension.recovery.by_kind);
-    let resets = resets.flatten().any(|strategy| strategy == Strategy::RestartWithReset);
+    let asks = |strategy| {
+        let asked = [own.extension.recovery.strategy].into_iter().chain(own.extension.recovery.by_kind);
+        asked.flatten().any(|asked| asked == strategy)
+    };
+    if asks(Strategy::DegradedMode) && own.extension.recovery.give_up.is_empty() {
+        let message = "`degraded_mode` without `degraded: {stop: [SERVICE]}` gives nothing up: it is a restart";
+        report.warning(node.span, "conflict", message);
+    }
+    let resets = asks(Strategy::RestartWithReset);
+    if resets && own.extension.recovery.reset_volumes.is_empty() {
+        let message = "`restart_with_reset` without `reset: {volumes: [NAME]}` empties the container alone";
+        report.warning(node.span, "conflict", message);
+    }
     if !resets && let Some(reset) = node.get("reset") {
         let message = "`reset` says nothing without `strategy: restart_with_reset`";
         report.warning(reset.span, "conflict", message);

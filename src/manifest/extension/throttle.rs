@@ -36,6 +36,10 @@ fn cpu(node: &Node, report: &mut Report) -> CpuThrottle {
             _ => cpu.release = part(value, &path, report).unwrap_or(cpu.release),
         }
     }
+    if cpu.release >= 1.0 {
+        let message = "x-evenkeel.throttle.cpu.release must be below 100%, or it would be given back at once";
+        report.error(node.span, "conflict", message);
+    }
     if cpu.to > cpu.above {
         let message = "x-evenkeel.throttle.cpu.to is more than `above`, so nothing would be lowered";
         report.error(node.span, "conflict", message);

@@ -182,8 +182,8 @@ impl EngineWrite for Fake {
         Ok(())
     }
 
-    async fn check(&self, _: &ContainerId, _: &[String], _: Duration) -> Answer<bool> {
-        self.answers().map(|()| false)
+    async fn check(&self, _: &ContainerId, _: &[String], _: Duration) -> Answer<Option<String>> {
+        self.answers().map(|()| None)
     }
 
     async fn pull(&self, _: &str, _: Option<&str>) -> Answer<()> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use evenkeel::decide::memory;
+use evenkeel::decide::{Action, memory};
 use evenkeel::model::ContainerId;
 use evenkeel::model::fields::{Difference, Repair};
 use evenkeel::model::ledger::{Repairs, Subject};
@@ -225,4 +225,17 @@ fn a_change_in_place_that_is_refused_is_tried_later_and_later_and_keeps_nobody_d
         [a: starting]
     "#]]
     .assert_eq(&text);
+}
+
+#[test]
+fn what_is_seen_while_a_change_is_made_is_not_taken_for_its_end() {
+    let yaml = |cpus: &str| format!("services: {{a: {{image: 'a:1', cpus: {cpus}}}}}");
+    let (mut scene, id) = with(&yaml("0.5"), &[]);
+    scene.change(&yaml("0.75"));
+    let (service, subject) = (ServiceName::trusted("a"), Subject::Replica(ServiceName::trusted("a"), 1));
+    let update = Action::UpdateContainer { service, number: 1, container: id.clone(), changes: [].into() };
+    scene.in_flight.insert(subject.clone(), update);
+    assert!(scene.decide().fits.is_empty());
+    scene.in_flight.remove(&subject);
+    assert!(scene.decide().fits.contains_key(&id));
 }

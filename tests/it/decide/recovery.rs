@@ -6,6 +6,7 @@ use evenkeel::decide::{BreakerState, Room};
 use evenkeel::model::ServiceName;
 use evenkeel::model::ledger::Subject;
 use evenkeel::model::observed::Health;
+use evenkeel::model::usage::Load;
 use expect_test::expect;
 
 use super::scene::Scene;
@@ -371,4 +372,42 @@ fn hooks_are_run_once_for_each_start_of_ours_and_hold_dependents() {
         2. run the hooks of a/1 (c00000000002): what it waited for is ready
     "#]]
     .assert_eq(&text);
+}
+
+#[test]
+fn the_breaker_of_what_uses_too_much_memory_lets_one_try_through_too() {
+    let mut scene = Scene::converged(
+        "services: {a: {image: 'a:1', restart: always, x-evenkeel: {throttle: {memory: {action: restart}}, \
+         recovery: {max_attempts: 2, backoff: {initial: 1s, factor: 1}, breaker: {cool_down: 15s}}}}}",
+    );
+    let id = scene.id("a", 1);
+    let (mut text, mut before) = (String::new(), String::new());
+    for second in 0..70 {
+        let load = Load { memory_high: second < 40, ..Load::default() };
+        scene.world.get(&id).load = Some(load);
+        let round = scene.round();
+        let slot = scene.ledger.slots.get(&replica("a")).cloned().unwrap_or_default();
+        let policy = scene.recovery.of(&scene.project.services["a"]);
+        let line = format!("{}: {round}", BreakerState::of(&slot, &policy, scene.now()).as_str());
+        if line != before {
+            writeln!(text, "{second:>2} {}", line.trim_end()).unwrap();
+            before = line;
+        }
+        scene.world.pass(1);
+    }
+    expect![[r#"
+         0 closed: stop a/1 (c00000000002): it uses more memory than it may (restart 1)
+         1 closed: start a/1 (c00000000002): it had been stopped, and is wanted again
+         2 closed: stop a/1 (c00000000002): it uses more memory than it may (restart 2)
+         3 closed: start a/1 (c00000000002): it had been stopped, and is wanted again
+         4 open: a waits for one more try at 2026-01-01T00:00:22Z, as it was started again too often: it uses more memory than it may (restart 3)
+        19 half_open: stop a/1 (c00000000002): it uses more memory than it may (restart 3)
+        20 half_open: start a/1 (c00000000002): it had been stopped, and is wanted again
+        21 open: a waits for one more try at 2026-01-01T00:00:39Z, as it was started again too often: it uses more memory than it may (restart 4)
+        36 half_open: stop a/1 (c00000000002): it uses more memory than it may (restart 4)
+        37 half_open: start a/1 (c00000000002): it had been stopped, and is wanted again
+        38 open: a waits for one more try at 2026-01-01T00:00:56Z, as it was started again too often: it uses more memory than it may (restart 5)
+        40 open:
+        53 closed:
+    "#]].assert_eq(&text);
 }

@@ -1,8 +1,11 @@
 //! Services that use too much, that the host guard picks, or that reserve what the host has not got.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use evenkeel::decide::forecast;
 use evenkeel::model::Timestamp;
+use evenkeel::model::fields::Fields;
 use evenkeel::model::usage::{HostLoad, Load, Scarce, Squeeze, Ticks};
 use expect_test::expect;
 
@@ -156,6 +159,68 @@ fn what_waits_for_its_replacement_has_all_of_its_cpus_again() {
         waits for external network theirs, which does not exist
         -- then
         waits for external network theirs, which does not exist
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn what_somebody_changes_of_a_throttle_is_set_again() {
+    let mut scene =
+        Scene::converged("services: {a: {image: 'a:1', cpus: 1, x-evenkeel: {throttle: {cpu: {to: 50%}}}}}");
+    let id = scene.id("a", 1);
+    scene.world.get(&id).load = Some(Load { cpu_high: true, ..Load::default() });
+    scene.round();
+    let mut text = String::new();
+    for cpus in ["0.5", "1.5", "0.05"] {
+        let mut fields = Fields::default();
+        fields.set("cpus", cpus);
+        scene.world.get(&id).fields = Some(Arc::new(fields));
+        write!(text, "-- {cpus}\n{}", scene.text()).unwrap();
+    }
+    expect![[r#"
+        -- 0.5
+        -- 1.5
+        update a/1 (c00000000002): cpus: it uses too much of the CPUs: it may use 0.5 of 1 CPUs
+        -- 0.05
+        update a/1 (c00000000002): cpus: it uses too much of the CPUs: it may use 0.5 of 1 CPUs
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_plan_says_what_will_wait_for_its_reservations_once_it_is_made() {
+    let yaml = "services:\n  big: {image: 'a:1', deploy: {resources: {reservations: {memory: 9G}}}}\n  \
+                after: {image: 'a:1', depends_on: [big]}\n  fine: {image: 'a:1'}\n";
+    let mut scene = Scene::of(yaml);
+    let ticks = Ticks::default();
+    let host = HostLoad { at: scene.now(), pressure: None, free_memory: 1 << 30, memory: 4 << 30, cpus: 2, ticks };
+    scene.world.observed.host = Some(host);
+    let told = |scene: &Scene| {
+        let plan = scene.input(forecast);
+        let mut text = String::new();
+        for step in plan.stages.iter().flatten() {
+            writeln!(text, "{}", step.step).unwrap();
+        }
+        plan.waiting.iter().for_each(|waiting| writeln!(text, "{waiting}").unwrap());
+        text
+    };
+    let mut text = format!("-- at first\n{}", told(&scene));
+    scene.settle();
+    // Nobody can look any more: it will be started.
+    scene.world.observed.host = None;
+    text += &format!("-- all is made\n{}", told(&scene));
+    expect![[r#"
+        -- at first
+        create network shop_default
+        create big/1 as shop-big-1
+        create fine/1 as shop-fine-1
+        create after/1 as shop-after-1
+        start fine/1 (000000000003)
+        big waits for 9216 MiB of memory, which it reserves: the host has 1024 MiB free
+        -- all is made
+        start big/1 (c00000000002)
+        start after/1 (c00000000004)
+        after waits for big (service_started): it is not started yet
     "#]]
     .assert_eq(&text);
 }

@@ -58,6 +58,10 @@ fn who_uses_too_much_has_less_for_a_while_and_all_of_it_again_afterwards() {
     controller.converged(&shop);
     let drift = world.verb(&["drift", "--format", "json"]);
     assert!(drift.out.contains("\"drift\": []"), "a throttle is no drift: {}", drift.out);
+    world.expect_nothing_to_do();
+    // What somebody else sets is no more than that.
+    world.engine.call("POST", &format!("/containers/{id}/update"), Some(&json!({"NanoCpus": 150_000_000})));
+    wait_until(SOON, "it is throttled as before", || quota(&world, &id) == Some(100));
     // Nobody knows what was while nobody watched.
     controller.kill9();
     controller.restart();

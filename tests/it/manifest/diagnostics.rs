@@ -273,3 +273,38 @@ fn columns_count_characters_and_not_bytes() {
         "#]],
     );
 }
+
+#[test]
+fn what_x_evenkeel_says_has_to_be_able_to_work() {
+    check(
+        "services:
+  a:
+    image: x
+    x-evenkeel:
+      health:
+        exec: ['']
+        interval: 0s
+        timeout: 0s
+      recovery:
+        strategy: degraded_mode
+        crashed: restart_with_reset
+        window: 0s
+        backoff: {initial: 10s, max: 1s}
+        breaker: {cool_down: 0s}
+      throttle: {cpu: {release: 100%}}
+  b: {image: x, x-evenkeel: {recovery: restart}}
+",
+        &expect![[r#"
+            shop.yaml:6:15: error: x-evenkeel.health.exec must be a command: a list, or a line for the shell
+            shop.yaml:7:19: error: x-evenkeel.health.interval must be longer than nothing
+            shop.yaml:8:18: error: x-evenkeel.health.timeout must be longer than nothing
+            shop.yaml:10:9: warning: `degraded_mode` without `degraded: {stop: [SERVICE]}` gives nothing up: it is a restart
+            shop.yaml:10:9: warning: `restart_with_reset` without `reset: {volumes: [NAME]}` empties the container alone
+            shop.yaml:12:17: error: x-evenkeel.recovery.window must be longer than nothing
+            shop.yaml:13:18: error: x-evenkeel.recovery.backoff.max is shorter than `initial`
+            shop.yaml:14:30: error: x-evenkeel.recovery.breaker.cool_down must be longer than nothing
+            shop.yaml:15:23: error: x-evenkeel.throttle.cpu.release must be below 100%, or it would be given back at once
+            shop.yaml:16:40: error: x-evenkeel must have a mapping here, this is text
+        "#]],
+    );
+}

@@ -61,6 +61,7 @@ async fn server(elsewhere: u16) -> u16 {
         .route("/host", get(|headers: HeaderMap| async move { headers[header::HOST].to_str().unwrap().to_owned() }))
         .route("/here", get(|| async { Redirect::temporary("/fine") }))
         .route("/away", get(move || async move { Redirect::temporary(&away) }))
+        .route("/late", get(|| async { tokio::time::sleep(Duration::from_millis(350)).await }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(60)).await }))
         .route("/endless", get(|| async { "x".repeat(10 << 20) }));
     tokio::spawn(async move { serve(listener, router).await });
@@ -161,6 +162,18 @@ async fn a_port_that_the_host_has_is_asked_where_the_containers_address_is_not_r
     assert!(outcome.result.is_ok() && outcome.way == Some(Way::Host), "{outcome:?}");
     let outcome = ask(&prober, &ProbeKind::Tcp { port: 81 }, &Reach::default()).await;
     assert!(outcome.way.is_none() && !outcome.reached && outcome.result.unwrap_err().contains("exec"));
+}
+
+#[tokio::test]
+async fn who_can_be_reached_in_two_ways_has_all_of_the_time_for_an_answer() {
+    let port = server(1).await;
+    let reach = Reach { addresses: vec![LOCAL], published: [(port, (LOCAL, port))].into(), host: false };
+    let (prober, late) = (NetworkProber::default(), ProbeKind::Http(http(port, "/late")));
+    for before in [None, Some(Way::Address)] {
+        let limit = Duration::from_millis(600);
+        let outcome = prober.probe(&ContainerId::trusted("c"), &late, limit, &reach, before).await;
+        assert!(outcome.result.is_ok() && outcome.way == Some(Way::Address), "{outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ fn what_plan_and_status_ask_makes_no_call_that_changes_anything() {
             state: &dir.path().join("state"),
             recovery: &RecoveryPolicy::default(),
             take_over: false,
+            watched: false,
             host: None,
             address: "simulated".to_owned(),
         };
