@@ -300,8 +300,7 @@ impl Task {
         if by_exec && let Some(found) = self.within_any().await {
             return found;
         }
-        // Who was not reached is looked for anew.
-        let way = before.way.filter(|_| !by_exec && before.error.is_none());
+        let way = before.way.filter(|_| !by_exec);
         let mut asked = self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach, way).await;
         if by_exec && !asked.reached {
             // That is the way still.

@@ -3,7 +3,7 @@
 //! lost, the container itself tells.
 
 use super::{Decision, Input};
-use crate::model::ledger::{Doubt, ProjectLedger, Subject};
+use crate::model::ledger::{Completion, Doubt, ProjectLedger, Subject};
 use crate::model::observed::ContainerState;
 use crate::model::{ContainerId, ServiceName};
 
@@ -50,10 +50,21 @@ pub(super) fn begins(ledger: &mut ProjectLedger, job: &ServiceName, container: &
 /// It was not started.
 pub(super) fn refused(ledger: &mut ProjectLedger, job: &ServiceName, container: &ContainerId) {
     if let Some(done) = ledger.completions.get_mut(job)
-        && done.doubt.as_ref().is_some_and(|doubt| doubt.container == *container)
+        && is_about(done, container)
     {
         done.doubt = None;
     }
+}
+
+/// It was started. What was noted of its end since is news.
+pub(super) fn ran(ledger: &mut ProjectLedger, job: &ServiceName, container: &ContainerId) {
+    if ledger.completions.get(job).is_some_and(|done| is_about(done, container)) {
+        ledger.completions.remove(job);
+    }
+}
+
+fn is_about(done: &Completion, container: &ContainerId) -> bool {
+    done.doubt.as_ref().is_some_and(|doubt| doubt.container == *container)
 }
 
 /// Notes what a decision saw.
@@ -62,9 +73,10 @@ pub(super) fn settle<'a>(ledger: &mut ProjectLedger, seen: impl IntoIterator<Ite
         let Some(done) = ledger.completions.get_mut(job) else { continue };
         match (settled, &mut done.doubt) {
             (Settled::Idle, Some(doubt)) => doubt.seen_idle = true,
-            (Settled::Idle, None) => {}
+            // It was noted anew meanwhile.
+            (Settled::Idle | Settled::Undone, None) => {}
             (Settled::Done, doubt) => *doubt = None,
-            (Settled::Undone, _) => {
+            (Settled::Undone, Some(_)) => {
                 ledger.completions.remove(job);
             }
         }

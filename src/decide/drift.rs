@@ -193,9 +193,9 @@ impl Differing<'_> {
         needs.then(|| Difference::Fields(self.cause(|d| d.repair == Repair::Recreate)))
     }
 
-    /// Whether anything of it is repaired now.
+    /// Whether anything of it is repaired in the running container.
     pub(super) fn is_to_change(&self) -> bool {
-        !self.may.is_empty()
+        self.may.iter().any(|d| matches!(d.repair, Repair::Update | Repair::Signal))
     }
 
     fn cause(&self, which: impl Fn(&fields::Difference) -> bool) -> Cause {

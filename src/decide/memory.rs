@@ -200,7 +200,7 @@ pub fn worked(
             }
         }
         Action::StartContainer { service, container, .. } => {
-            ledger.completions.remove(service);
+            doubts::ran(ledger, service, container);
             let config = step.action.config(target);
             let slot = ledger.slots.entry(subject).or_default();
             slot.started = Some(container.clone());
@@ -369,9 +369,10 @@ fn note_failure(
     now: Timestamp,
 ) -> u32 {
     let (subject, config) = (step.action.subject(), step.action.config(target));
-    let before = ledger.failures.get(&subject).filter(|f| f.config == config).map_or(0, |f| f.attempts);
-    let attempts = before.saturating_add(1);
     let in_place = matches!(step.action, Action::UpdateContainer { .. } | Action::SignalContainer { .. });
+    let same = |failure: &&Failure| failure.config == config && failure.in_place == in_place;
+    let before = ledger.failures.get(&subject).filter(same).map_or(0, |f| f.attempts);
+    let attempts = before.saturating_add(1);
     let error = error.to_owned();
     let failure = Failure { attempts, last: now, error, config, came_down, in_place, not_before: None };
     ledger.failures.insert(subject, failure);

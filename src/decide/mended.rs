@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::slots::{Filled, Phase, Slot, Slots, attached};
+use super::slots::{Filled, Phase, Slot, Slots};
 use super::{Input, readiness, throttle};
 use crate::model::Project;
 use crate::model::ledger::Subject;
@@ -34,7 +34,7 @@ pub(super) fn subjects(
                 // Until it is known which image is meant, what runs only seems to be as desired.
                 Some((filled, slot)) => {
                     let done = filled.image.is_some() && slot.stale.is_empty() && readiness::came_up(&slot.phase);
-                    done && !slot.current.is_some_and(|current| is_to_change(input, project, filled, slot, current))
+                    done && !slot.current.is_some_and(|current| is_to_change(input, filled, slot, current))
                 }
                 None => !input
                     .observed
@@ -49,18 +49,9 @@ pub(super) fn subjects(
 }
 
 /// Whether something is left to be done about a container that runs: what failed may have been just that.
-fn is_to_change(
-    input: &Input<'_>,
-    project: &Project,
-    filled: &Filled<'_>,
-    slot: &Slot<'_>,
-    container: &Container,
-) -> bool {
+fn is_to_change(input: &Input<'_>, filled: &Filled<'_>, slot: &Slot<'_>, container: &Container) -> bool {
     let Phase::Running { since, .. } = slot.phase else { return false };
-    let is_in = |name: &str| input.observed.networks.values().any(|n| n.name == name && attached(container, n));
-    let mut networks = filled.service.networks.keys().filter_map(|key| project.networks.get(key));
     readiness::hooks_pending(input, filled.service, container, since)
         || throttle::step(input, filled.service, container).is_some()
         || filled.drift.of(container).is_some_and(|differing| differing.is_to_change())
-        || networks.any(|network| !is_in(&network.name))
 }

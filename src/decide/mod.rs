@@ -340,8 +340,9 @@ fn overall(input: &Input<'_>, slots: &slots::Slots<'_>, decision: &Decision) -> 
     }) {
         return ProjectState::Degraded;
     }
-    if decision.steps.iter().any(|step| !step.cause.is_throttle())
-        || input.in_flight.values().any(|action| !throttle::is_only_that(action, decision))
+    let throttles = |action: &Action| throttle::is_only_that(input, action, decision);
+    if decision.steps.iter().any(|step| !(step.cause.is_throttle() && throttles(&step.action)))
+        || input.in_flight.values().any(|action| !throttles(action))
         || states().any(|s| matches!(s, ServiceState::Starting { .. } | ServiceState::Stopping))
         || states().zip(slots.by_name()).any(|(s, of)| of.is_job && matches!(s, ServiceState::Running { .. }))
     {

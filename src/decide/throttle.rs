@@ -22,10 +22,14 @@ pub(super) fn sets(path: &str) -> bool {
 }
 
 /// Whether a step only lowers a quota or gives it back, and nothing of the manifest waits for it.
-pub(super) fn is_only_that(action: &Action, decision: &Decision) -> bool {
-    let Action::UpdateContainer { service, number, changes, .. } = action else { return false };
+pub(super) fn is_only_that(input: &Input<'_>, action: &Action, decision: &Decision) -> bool {
+    let Action::UpdateContainer { service, number, container, changes } = action else { return false };
+    // Else it is the manifest that says something else of its CPUs.
+    let uses_too_much = |c: &Container| c.squeeze.is_some() || c.load.is_some_and(|load| load.cpu_high);
+    let concerned = input.ledger.throttled.contains_key(container)
+        || input.observed.containers.get(container).is_some_and(uses_too_much);
     let differs = |d: &Drift| d.service.as_ref() == Some(service) && d.number == Some(*number);
-    changes.keys().all(|path| sets(path)) && !decision.drift.iter().any(differs)
+    concerned && changes.keys().all(|path| sets(path)) && !decision.drift.iter().any(differs)
 }
 
 /// The change that gives a container so many thousandths of a CPU; `None`: what its manifest says.

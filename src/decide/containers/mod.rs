@@ -252,17 +252,19 @@ impl Turn<'_, '_> {
                     return ServiceState::Starting { since: None };
                 }
                 let steps = decision.steps.len();
-                let throttle = || throttle::step(self.input, self.service, current);
-                if let Some((action, cause)) = (!held).then(throttle).flatten() {
-                    decision.step(action, cause);
-                    return self.settled_state(slot, decision);
-                }
                 if readiness::hooks_pending(self.input, self.service, current, *since) {
                     self.run_hooks(slot, current, *since, decision);
                     return ServiceState::Starting { since: Some(*since) };
                 }
                 if !self.attach(slot, current, decision) && !held {
                     self.mend(slot, current, decision);
+                }
+                // Last, so that an Engine that refuses it holds nothing else up.
+                if decision.steps.len() == steps
+                    && !held
+                    && let Some((action, cause)) = throttle::step(self.input, self.service, current)
+                {
+                    decision.step(action, cause);
                 }
                 if decision.steps.len() == steps {
                     self.recover(slot, current, (*since, *health), decision);

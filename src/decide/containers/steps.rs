@@ -59,6 +59,7 @@ impl Turn<'_, '_> {
     pub(super) fn ease(&self, slot: &Slot<'_>, decision: &mut Decision) {
         let subject = self.subject(slot);
         let busy = self.input.in_flight.contains_key(&subject)
+            || decision.steps.iter().any(|step| step.action.subject() == subject)
             || recovery::backoff(self.input, &subject, &self.service.config_hash).is_some();
         let old = slot.stale.iter().filter(|old| !busy && old.is_running());
         let released = old.filter_map(|old| throttle::step(self.input, self.service, old));
