@@ -262,12 +262,15 @@ impl Task {
         let mut probed = Probed::default();
         let mut pause = FIRST_PAUSE.min(self.interval);
         let mut counted = tokio::time::Instant::now();
+        // The one that last led there.
+        let mut way = None;
         let start_period = self.probe.start_period.unwrap_or_default();
         loop {
             let outcome = {
                 let _permit = self.permits.acquire().await;
-                self.ask(&probed).await
+                self.ask(&probed, way).await
             };
+            way = outcome.way.filter(|_| outcome.reached);
             let is_starting = time::between(self.since, self.clock.now()) < start_period;
             let young = is_starting && probed.class == HealthClass::Unknown
                 || !track::counts(probed.class, counted.elapsed(), self.interval);
@@ -292,7 +295,7 @@ impl Task {
         }
     }
 
-    async fn ask(&self, before: &Probed) -> Outcome {
+    async fn ask(&self, before: &Probed, way: Option<Way>) -> Outcome {
         if let ProbeKind::Exec(command) = &self.probe.kind {
             return self.within(command).await.unwrap_or_else(|failed| failed);
         }
@@ -300,7 +303,7 @@ impl Task {
         if by_exec && let Some(found) = self.within_any().await {
             return found;
         }
-        let way = before.way.filter(|_| !by_exec);
+        let way = way.filter(|_| !by_exec);
         let mut asked = self.prober.probe(&self.id, &self.probe.kind, self.timeout, &self.reach, way).await;
         if by_exec && !asked.reached {
             // That is the way still.

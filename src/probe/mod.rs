@@ -130,13 +130,7 @@ impl Prober for NetworkProber {
             let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(silent()));
             let reached = !matches!(answer, Err(Failure::Unreachable(_)));
             let result = answer.map_err(|(Failure::Unreachable(why) | Failure::Answered(why))| why);
-            outcome = Outcome {
-                result,
-                latency: began.elapsed(),
-                way: reached.then_some(way),
-                reached,
-                at: Timestamp::now(),
-            };
+            outcome = Outcome { result, latency: began.elapsed(), way: Some(way), reached, at: Timestamp::now() };
             if reached {
                 break;
             }
