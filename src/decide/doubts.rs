@@ -82,3 +82,42 @@ pub(super) fn settle<'a>(ledger: &mut ProjectLedger, seen: impl IntoIterator<Ite
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ImageId, Timestamp};
+
+    fn done() -> Completion {
+        let (image, at) = (ImageId::trusted("sha256:1"), Timestamp::UNIX_EPOCH);
+        Completion { config_hash: "a".to_owned(), image, at, doubt: None }
+    }
+
+    #[test]
+    fn what_is_noted_of_an_end_meanwhile_is_not_thrown_away() {
+        let (job, container) = (ServiceName::trusted("job"), ContainerId::trusted("c"));
+        let mut ledger = ProjectLedger { completions: [(job.clone(), done())].into(), ..ProjectLedger::default() };
+        begins(&mut ledger, &job, &container);
+        assert!(ledger.completion(&job).is_none(), "should the controller end now, it may have run");
+        // It ran, ended, and that was seen before the answer came.
+        ledger.completions.insert(job.clone(), done());
+        settle(&mut ledger, [(&job, &Settled::Undone)]);
+        ran(&mut ledger, &job, &container);
+        assert!(ledger.completion(&job).is_some());
+        begins(&mut ledger, &job, &container);
+        ran(&mut ledger, &job, &container);
+        assert!(!ledger.completions.contains_key(&job));
+    }
+
+    #[test]
+    fn a_start_that_is_refused_undoes_nothing_and_two_in_doubt_do() {
+        let (job, [one, two]) = (ServiceName::trusted("job"), ["c", "d"].map(ContainerId::trusted));
+        let mut ledger = ProjectLedger { completions: [(job.clone(), done())].into(), ..ProjectLedger::default() };
+        begins(&mut ledger, &job, &one);
+        refused(&mut ledger, &job, &one);
+        assert!(ledger.completion(&job).is_some());
+        begins(&mut ledger, &job, &one);
+        begins(&mut ledger, &job, &two);
+        assert!(!ledger.completions.contains_key(&job));
+    }
+}

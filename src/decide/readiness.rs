@@ -102,7 +102,7 @@ fn lacking(
 }
 
 /// Whether a container runs only as long as a step takes that stops it.
-pub(super) fn is_ending(input: &Input<'_>, decision: &Decision, subject: &Subject, container: &ContainerId) -> bool {
+fn is_ending(input: &Input<'_>, decision: &Decision, subject: &Subject, container: &ContainerId) -> bool {
     let stops =
         |action: &Action| matches!(action, Action::StopContainer { container: stopped, .. } if stopped == container);
     input.in_flight.get(subject).is_some_and(stops) || decision.steps.iter().any(|step| stops(&step.action))

@@ -141,11 +141,8 @@ impl Prober for NetworkProber {
 
 /// Whether anybody answers at an address, be it to refuse.
 async fn is_there(address: SocketAddr, limit: Duration) -> bool {
-    match tokio::time::timeout(limit, tokio::net::TcpStream::connect(address)).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        Err(_) => false,
-    }
+    let asked = tokio::time::timeout(limit, tcp(address)).await;
+    asked.is_ok_and(|answer| !matches!(answer, Err(Failure::Unreachable(_))))
 }
 
 async fn tcp(address: SocketAddr) -> Result<Document, Failure> {

@@ -57,13 +57,18 @@ impl Turn<'_, '_> {
 
     /// Gives back what was taken from a container that is to be replaced and has to wait for it.
     pub(super) fn ease(&self, slot: &Slot<'_>, decision: &mut Decision) {
+        // Nearly nobody has one, and all that follows costs something.
+        let mut old = slot.stale.iter().filter(|old| old.is_running());
+        let released = old.find_map(|old| {
+            let step = throttle::step(self.input, self.service, old);
+            step.filter(|(_, cause)| matches!(cause, Cause::Released { .. }))
+        });
+        let Some((action, cause)) = released else { return };
         let subject = self.subject(slot);
         let busy = self.input.in_flight.contains_key(&subject)
             || decision.steps.iter().any(|step| step.action.subject() == subject)
             || recovery::backoff(self.input, &subject, &self.service.config_hash).is_some();
-        let old = slot.stale.iter().filter(|old| !busy && old.is_running());
-        let released = old.filter_map(|old| throttle::step(self.input, self.service, old));
-        if let Some((action, cause)) = released.into_iter().find(|(_, cause)| matches!(cause, Cause::Released { .. })) {
+        if !busy {
             decision.step(action, cause);
         }
     }

@@ -183,7 +183,7 @@ impl EngineWrite for Fake {
     }
 
     async fn check(&self, _: &ContainerId, _: &[String], _: Duration) -> Answer<Option<String>> {
-        self.answers().map(|()| None)
+        self.answers().map(|()| Some("it fails".to_owned()))
     }
 
     async fn pull(&self, _: &str, _: Option<&str>) -> Answer<()> {

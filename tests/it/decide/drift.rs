@@ -239,3 +239,23 @@ fn what_is_seen_while_a_change_is_made_is_not_taken_for_its_end() {
     scene.in_flight.remove(&subject);
     assert!(scene.decide().fits.contains_key(&id));
 }
+
+#[test]
+fn a_start_that_fails_after_refused_changes_is_tried_again_soon() {
+    let memory = differs("mem_limit", Some("64"), Some("32"), Repair::Update);
+    let (mut scene, id) = with("services: {a: {image: 'a:1', mem_limit: 64, restart: always}}", &[memory]);
+    let refuse = |scene: &mut Scene| {
+        let (decision, now, project) = (scene.decide(), scene.now(), scene.project.clone());
+        let step = decision.steps.first().expect("there is a step");
+        memory::begins(&mut scene.ledger, Some(&project), step, now);
+        memory::failed(&mut scene.ledger, Some(&project), step, memory::Trouble::Other, "no", now)
+    };
+    let mut attempts = Vec::new();
+    for _ in 0..4 {
+        attempts.push(refuse(&mut scene));
+        scene.world.pass(600);
+    }
+    scene.world.end(&id, 1, false, true);
+    attempts.push(refuse(&mut scene));
+    assert_eq!(attempts, [1, 2, 3, 4, 1]);
+}

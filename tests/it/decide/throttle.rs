@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use evenkeel::decide::forecast;
 use evenkeel::model::Timestamp;
-use evenkeel::model::fields::Fields;
+use evenkeel::model::fields::{Difference, Fields, Repair};
 use evenkeel::model::usage::{HostLoad, Load, Scarce, Squeeze, Ticks};
 use expect_test::expect;
 
@@ -221,6 +221,41 @@ fn a_plan_says_what_will_wait_for_its_reservations_once_it_is_made() {
         start big/1 (c00000000002)
         start after/1 (c00000000004)
         after waits for big (service_started): it is not started yet
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn what_is_given_back_is_not_all_that_is_to_be_done_where_the_manifest_says_something_else() {
+    let yaml = "services: {a: {image: 'a:1', cpus: 1, mem_limit: 64m, x-evenkeel: {throttle: {cpu: {to: 50%}}}}}";
+    let mut scene = Scene::converged(yaml);
+    let id = scene.id("a", 1);
+    scene.world.get(&id).load = Some(Load { cpu_high: true, ..Load::default() });
+    scene.round();
+    // The controller begins anew, and somebody changed a limit.
+    let container = scene.world.get(&id);
+    container.load = None;
+    let (desired, observed) = (Some("67108864".to_owned()), Some("33554432".to_owned()));
+    let repair = Repair::Update;
+    let memory = Difference { path: "mem_limit".to_owned(), desired, observed, repair, since: None };
+    container.differences = Some(Arc::new(vec![memory]));
+    let mut text = String::new();
+    for _ in 0..3 {
+        write!(text, "{}--\n", scene.report()).unwrap();
+        scene.round();
+    }
+    expect![[r#"
+        update a/1 (c00000000002): mem_limit: mem_limit is 33554432 instead of 67108864
+        [progressing]
+        [a: running]
+        --
+        update a/1 (c00000000002): cpus: it may use all of its CPUs again, instead of 0.5
+        [converged]
+        [a: running]
+        --
+        [converged]
+        [a: running]
+        --
     "#]]
     .assert_eq(&text);
 }

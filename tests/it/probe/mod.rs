@@ -174,6 +174,10 @@ async fn who_can_be_reached_in_two_ways_has_all_of_the_time_for_an_answer() {
         let outcome = prober.probe(&ContainerId::trusted("c"), &late, limit, &reach, before).await;
         assert!(outcome.result.is_ok() && outcome.way == Some(Way::Address), "{outcome:?}");
     }
+    // Who hangs has used up the time of all ways.
+    let (slow, limit) = (ProbeKind::Http(http(port, "/slow")), Duration::from_millis(200));
+    let outcome = prober.probe(&ContainerId::trusted("c"), &slow, limit, &reach, Some(Way::Address)).await;
+    assert!(!outcome.reached && outcome.way == Some(Way::Address) && outcome.latency >= limit / 2, "{outcome:?}");
 }
 
 #[tokio::test]
