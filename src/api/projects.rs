@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::{ApiError, ApiState};
-use crate::control::Operation;
+use crate::control::{Actor, Answer, Operation, OperationError, Request, Via};
 
 pub(super) async fn list(State(state): State<ApiState>) -> Json<Value> {
     let snapshot = state.control.snapshot();
@@ -39,6 +39,11 @@ pub(super) async fn plan(
     if !state.control.snapshot().projects.contains_key(name.as_str()) {
         return Err(ApiError::not_found(format!("there is no project `{name}`")));
     }
-    let plan = state.control.ask(Operation::Plan { project: name }).await;
-    plan.map(Json).map_err(|e| ApiError::unavailable(e.to_string()))
+    let actor = Actor { via: Via::Http, name: String::new() };
+    match state.control.submit(Request::new(actor, Operation::Plan { project: name })).await {
+        Ok(Answer::Plan { plan }) => Ok(Json(plan)),
+        Ok(other) => Err(ApiError::unavailable(other.to_string())),
+        Err(error @ OperationError::NotFound { .. }) => Err(ApiError::not_found(error.to_string())),
+        Err(error) => Err(ApiError::unavailable(error.to_string())),
+    }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ApiError, ApiState};
+use crate::control::operations::{OperationError, resolve};
 use crate::control::publish::{ServiceView, Snapshot};
 use crate::model::{ProjectName, ServiceName};
 
@@ -94,16 +95,11 @@ pub(super) async fn health(
 
 /// A service by its id, or by its bare name where only one has that.
 fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Result<Found<'s>, ApiError> {
-    if let Some(found) = all(snapshot).find(|(_, _, s)| s.id == id) {
-        return Ok(found);
-    }
-    let named: Vec<_> = all(snapshot).filter(|(_, name, _)| name.as_str() == id).collect();
-    match named.as_slice() {
-        [found] => Ok(*found),
-        [] => Err(ApiError::not_found(format!("there is no service `{id}`"))),
-        several => {
-            let ids: Vec<_> = several.iter().map(|(_, _, s)| s.id.as_str()).collect();
-            Err(ApiError::bad_request(format!("`{id}` names several services: {}", ids.join(", "))))
-        }
-    }
+    let names = all(snapshot).map(|(project, service, _)| (project, service));
+    let wanted = resolve(id, names).map_err(|error| match error {
+        OperationError::NotFound { .. } => ApiError::not_found(format!("there is no service `{id}`")),
+        other => ApiError::bad_request(other.to_string()),
+    })?;
+    let found = all(snapshot).find(|(project, service, _)| **project == wanted.project && **service == wanted.service);
+    found.ok_or_else(|| ApiError::not_found(format!("there is no service `{id}`")))
 }

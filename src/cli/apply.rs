@@ -8,7 +8,7 @@ use super::Ended;
 use super::context::Context;
 use super::progress::Progress;
 use super::validate::print_diagnostics;
-use crate::control::publish::{Observers, ProjectView, Snapshot};
+use crate::control::publish::{ProjectView, Snapshot};
 use crate::decide::WaitingOn;
 use crate::model::state::{ProjectState, ServiceState};
 use crate::settings::Span;
@@ -37,7 +37,7 @@ fn parse_span(text: &str) -> Result<Span, String> {
 pub(super) async fn apply(context: &Context, arguments: &Arguments) -> Ended {
     let scope = context.scope(arguments.path.as_deref());
     let (engine, address) = context.engine().await?;
-    let running = context.start("apply", &scope, engine, address, Arc::new(Observers(Vec::new())), false)?;
+    let running = context.start("apply", scope, engine, address, |_| Ok(()))?;
     let mut snapshots = running.handle.snapshots();
     let mut progress = Progress::new();
     let all = async {

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Common;
-use crate::control::host::HostOptions;
-use crate::control::ledger::Store;
-use crate::control::lock::Lock;
-use crate::control::publish::Observer;
-use crate::control::watch::{News, WatchOptions, watch};
-use crate::control::{Clock, Controller, Handle, Options, SystemClock};
+use crate::control::intake::watch::{News, WatchOptions, watch};
+use crate::control::ledger::{Lock, Store};
+use crate::control::{Controller, Handle, Options, Parts, Scope, supervise};
 use crate::engine::EngineError;
 use crate::engine::docker::{Address, DockerEngine};
+use crate::model::policy::HostPolicy;
 use crate::settings::Settings;
+
+/// Requests for a reading that may wait for the watcher; one more says the same.
+const REREADS: usize = 16;
 
 /// Settings with the arguments over them.
 pub(super) struct Context {
@@ -27,17 +29,11 @@ pub(super) struct Context {
     take_over: bool,
 }
 
-/// The manifests a verb is about.
-pub(super) struct Scope {
-    pub(super) root: PathBuf,
-    /// One manifest of several.
-    pub(super) single: bool,
-}
-
 /// A loop that runs beside the verb.
 pub(super) struct Running {
     pub(super) handle: Handle,
-    tasks: Vec<JoinHandle<()>>,
+    socket: JoinHandle<()>,
+    _watcher: AbortOnDropHandle<()>,
     control: JoinHandle<()>,
     _lock: Lock,
 }
@@ -67,12 +63,12 @@ impl Context {
         let root = absolute.canonicalize().unwrap_or(absolute);
         let found = crate::manifest::source::discover(&root);
         let single = path.is_some() && found.is_ok_and(|f| matches!(f.as_slice(), [one] if one.path == root));
-        Scope { root, single }
+        if single { Scope::manifest(root) } else { Scope::directories(vec![root]) }
     }
 
     pub(super) fn watch_options(&self, scope: &Scope) -> WatchOptions {
         WatchOptions {
-            root: scope.root.clone(),
+            root: scope.root().to_owned(),
             environment: self.environment.clone(),
             rescan: self.settings.manifests.rescan.0,
         }
@@ -100,28 +96,24 @@ impl Context {
 
     /// How the Engine's host is looked at: one that is reached over the network is another one. `stays`: by one that stays,
     /// and can give back what it takes.
-    pub(super) fn host(&self, address: &str, stays: bool) -> Option<HostOptions> {
+    pub(super) fn host(&self, address: &str, stays: bool) -> Option<HostPolicy> {
         address.starts_with("unix:").then(|| self.settings.host_options(stays))
     }
 
-    /// Takes the lock and starts the loop with its watcher and its socket. `asked_only`: nothing is done but what an
-    /// operation asks for.
+    /// Takes the lock and starts the loop with its watcher and its socket. `follow` begins to follow what it tells, before it
+    /// tells anything.
     pub(super) fn start(
         &self,
         verb: &str,
-        scope: &Scope,
+        scope: Scope,
         engine: DockerEngine,
         address: String,
-        observer: Arc<dyn Observer>,
-        asked_only: bool,
+        follow: impl FnOnce(&Handle) -> anyhow::Result<()>,
     ) -> anyhow::Result<Running> {
-        let store = Store::open(&self.state)?;
         let lock = Lock::take(&self.state, &format!("`evenkeel {verb}` (pid {})", std::process::id()))?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Store::open(&lock)?.written_as(self.settings.state.format);
+        let watch_options = self.watch_options(&scope);
         let options = Options {
-            root: scope.root.clone(),
-            single: scope.single,
-            asked_only,
             parallel: self.settings.reconcile.parallel,
             start_delay: self.settings.reconcile.start_delay.0,
             resync: self.settings.reconcile.resync.0,
@@ -131,27 +123,47 @@ impl Context {
             host: self.host(&address, verb == "run"),
             stats: self.settings.health.stats,
             address,
+            ..Options::scoped(scope)
         };
-        let (readings, asked) = mpsc::unbounded_channel();
-        let (controller, handle) = Controller::new(options, Arc::new(engine), store, clock, observer, readings)?;
+        let (rereads, asked) = mpsc::channel(REREADS);
+        let (controller, handle) = Controller::new(options, Parts::new(Arc::new(engine), store, rereads))?;
+        follow(&handle)?;
         let socket = crate::control::socket::serve(&self.state, handle.clone())
             .with_context(|| format!("cannot make the control socket in {}", self.state.display()))?;
-        let sink = handle.clone();
-        let news = if self.settings.manifests.watch { News::FileSystem } else { News::None };
-        let watcher = tokio::spawn(watch(self.watch_options(scope), news, asked, move |r| sink.reading(r)));
+        let watcher = self.watcher(watch_options, handle.clone(), asked);
         let control = tokio::spawn(controller.run());
-        Ok(Running { handle, tasks: vec![socket, watcher], control, _lock: lock })
+        Ok(Running { handle, socket, _watcher: watcher, control, _lock: lock })
+    }
+
+    /// Watches the manifests for as long as the controller runs.
+    fn watcher(
+        &self,
+        options: WatchOptions,
+        handle: Handle,
+        asked: mpsc::Receiver<tokio::time::Instant>,
+    ) -> AbortOnDropHandle<()> {
+        let (asked, sink) = (Arc::new(tokio::sync::Mutex::new(asked)), handle.clone());
+        let is_watching = self.settings.manifests.watch;
+        supervise("watcher of the manifests", handle, move || {
+            let (options, asked, sink) = (options.clone(), Arc::clone(&asked), sink.clone());
+            async move {
+                let news = if is_watching { News::FileSystem } else { News::None };
+                let found = move |reading| {
+                    let sink = sink.clone();
+                    async move { sink.reading(reading).await }
+                };
+                watch(options, news, &mut *asked.lock().await, found).await;
+            }
+        })
     }
 }
 
 impl Running {
     /// Ends the loop: running steps are finished, the ledger is written.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        self.handle.shut_down();
+        self.handle.shut_down().await;
         let ended = self.control.await;
-        for task in self.tasks {
-            task.abort();
-        }
+        self.socket.abort();
         ended.context("the control loop broke off")
     }
 

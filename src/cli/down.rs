@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::Ended;
+use super::ask::by_socket;
 use super::console::Console;
 use super::context::Context;
-use crate::control::{Operation, socket};
+use crate::control::{Actor, Answer, Operation, Request, socket};
 use crate::model::state::ProjectState;
 
 /// For slow containers to end.
@@ -29,9 +30,9 @@ pub(super) async fn down(context: &Context, arguments: &Arguments) -> Ended {
     let operation = |project: &String| Operation::Down { project: project.clone(), volumes: arguments.volumes };
     let mut handed_over = false;
     for project in &arguments.projects {
-        match socket::ask(&context.state, &operation(project)).await? {
+        match socket::ask(&context.state, &by_socket(operation(project))).await? {
             Some(answer) => {
-                outln!("{}", answer?["message"].as_str().unwrap_or("done"));
+                outln!("{}", answer?);
                 handed_over = true;
             }
             None => break,
@@ -42,14 +43,17 @@ pub(super) async fn down(context: &Context, arguments: &Arguments) -> Ended {
     }
     let (engine, address) = context.engine().await?;
     let scope = context.scope(None);
-    let running = context.start("down", &scope, engine, address, Arc::new(Console::new()), true)?;
+    let running = context.start("down", scope.asked_only(), engine, address, |handle| {
+        Console::follow(handle.follow())?;
+        Ok(())
+    })?;
     let mut snapshots = running.handle.snapshots();
     let ready = snapshots.wait_for(|s| s.manifests_read && s.engine.up);
     if !matches!(tokio::time::timeout(LIMIT, ready).await, Ok(Ok(_))) {
         bail!("the manifests could not be read, or the Engine does not answer");
     }
     for project in &arguments.projects {
-        running.handle.ask(operation(project)).await?;
+        running.handle.submit(Request::new(Actor::process(), operation(project))).await?;
     }
     let removed = snapshots.wait_for(|s| {
         arguments.projects.iter().all(|name| {
@@ -68,7 +72,8 @@ pub(super) async fn down(context: &Context, arguments: &Arguments) -> Ended {
 async fn wait_for_the_controller(context: &Context, projects: &[String]) -> Ended {
     let began = std::time::Instant::now();
     while began.elapsed() < LIMIT {
-        let Some(Ok(status)) = socket::ask(&context.state, &Operation::Status).await? else {
+        let asked = socket::ask(&context.state, &by_socket(Operation::Status)).await?;
+        let Some(Ok(Answer::Status { status })) = asked else {
             bail!("the controller ended before everything was removed");
         };
         let left = status["projects"]

@@ -27,7 +27,7 @@ pub(super) async fn look(context: &Context, path: Option<&std::path::Path>) -> a
     let recovery = context.recovery();
     let options = SurveyOptions {
         watch: &watch,
-        single: scope.single,
+        scope: &scope,
         state: &context.state,
         recovery: &recovery,
         take_over: context.take_over(),

@@ -12,7 +12,6 @@ use super::Ended;
 use super::console::Console;
 use super::context::{Context, refuse_for_good};
 use crate::api::{ApiState, router};
-use crate::control::publish::Observers;
 use crate::engine::EngineRead;
 use crate::engine::docker::DockerEngine;
 use crate::telemetry::Metrics;
@@ -53,9 +52,14 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Ended {
         .await
         .with_context(|| format!("the API cannot listen on {listen}; name another address with --listen"))?;
     let metrics = Arc::new(Metrics::new(&context.settings.metrics.namespace)?);
-    let observer = Observers(vec![Arc::new(Console::new()), Arc::clone(&metrics) as _]);
-    let running = context.start("run", &scope, engine, address.to_string(), Arc::new(observer), false)?;
-    outln!("evenkeel {} keeps {} true on {address}", env!("CARGO_PKG_VERSION"), scope.root.display());
+    outln!("evenkeel {} keeps {} true on {address}", env!("CARGO_PKG_VERSION"), scope.root().display());
+    let counts = Arc::clone(&metrics);
+    let running = context.start("run", scope, engine, address.to_string(), move |handle| {
+        Console::follow(handle.follow())?;
+        let follower = handle.follow();
+        tokio::spawn(async move { counts.follow(follower).await });
+        Ok(())
+    })?;
     outln!("API: http://{}", listener.local_addr()?);
     let app = router(ApiState { control: running.handle.clone(), metrics });
     let server = tokio::spawn(async move { axum::serve(listener, app).await });

@@ -11,10 +11,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Ended;
+use super::ask::by_socket;
 use super::context::Context;
 use super::plan::look;
 use super::validate::Format;
-use crate::control::{Operation, socket};
+use crate::control::{Answer, Operation, socket};
 use crate::decide::{Waiting, WaitingOn};
 
 #[derive(Debug, clap::Args)]
@@ -37,13 +38,16 @@ pub(super) async fn status(context: &Context, arguments: &Arguments) -> Ended {
 
 /// How everything is, or one project, or one service: by the controller that runs, else by a look.
 pub(super) async fn about(context: &Context, id: Option<&str>) -> anyhow::Result<Value> {
-    let answer = match socket::ask(&context.state, &Operation::Status).await {
+    let answer = match socket::ask(&context.state, &by_socket(Operation::Status)).await {
         // It ends just now.
         Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => None,
         answer => answer?,
     };
     let mut status = match answer {
-        Some(answer) => answer?,
+        Some(answer) => match answer? {
+            Answer::Status { status } => status,
+            other => bail!("the controller answers something else: {other}"),
+        },
         None => {
             let survey = look(context, None).await?;
             json!({

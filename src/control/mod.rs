@@ -1,398 +1,194 @@
 //! The loop: observe, decide, carry out, remember, observe again.
 //!
 //! # Guarantees
-//! One task owns all state, so there are no locks and no order of locks. Everything that happens arrives as a
-//! [`Message`] on one queue; calls to the engine run beside the loop, at most `parallel` mutating ones at a time and at
-//! most one for each subject. What is in flight is on the disk before its call is made.
+//! One task owns all state, in components with private fields: this file routes what arrives to them, [`turn`] gathers what
+//! may be decided on, decides and hands out. Everything that happens arrives as a [`Message`] on one bounded queue. Nothing
+//! waits in the loop: calls to the Engine, the ledger's files, host, probes and plans are all beside it. What is in flight is
+//! on the disk before its call is made.
 //!
 //! # Caveats
-//! Nothing is decided while the engine is away or what is known of a project is out of date.
+//! Nothing is decided while the Engine is away or what is known of a project is out of date.
+//!
+//! | room | what it keeps |
+//! | --- | --- |
+//! | `intake` | readings of the manifests, their confirmation, the guard |
+//! | `link` | the connection to the Engine, and what it is being asked |
+//! | `world` | what the Engine has, and how far that can be trusted |
+//! | `steps` | what is under way, the order and limits of steps |
+//! | `ledger` | what must outlive a restart, in memory and on the disk |
+//! | `sensors` | probes, checks, usage, the host, mounted files |
+//! | `operations` | what operators ask for |
+//! | `publish` | snapshots, and the bus of records |
 
-pub mod advice;
-pub mod board;
-mod budget;
-mod checks;
 mod clock;
-mod compare;
-mod execute;
-mod files;
-mod guard;
-mod herd;
-pub mod host;
-mod images;
-pub mod interest;
+mod decider;
+mod decisions;
+mod handle;
+mod input;
+pub mod intake;
 pub mod ledger;
 mod link;
-pub mod lock;
-mod manifests;
-pub mod observe;
+mod message;
 pub mod offline;
-mod operations;
-mod places;
-pub mod planted;
-mod ports;
-mod pressure;
-pub mod probing;
-mod projects;
+pub mod operations;
+mod options;
+mod pending;
 pub mod publish;
-mod rollout;
-mod runs;
-mod seal;
-mod settling;
+mod schedule;
+mod scope;
+pub mod sensors;
 pub mod socket;
 mod steps;
-mod tell;
-mod tracked;
-mod usage;
-mod view;
-pub mod watch;
+mod supervise;
+mod turn;
+mod world;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch as latest};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
-use board::Board;
+use clock::ClockJumps;
 pub use clock::{Clock, SystemClock};
-use ledger::{LedgerError, Store};
-use observe::Cache;
-pub use operations::{Operation, Refused, Reply};
-use projects::Projects;
-use publish::{EngineStatus, Notice, Observer, Snapshot};
-use steps::Outcome;
-use tracked::Tracked;
-use watch::Reading;
+pub use decider::{Decider, Faultless};
+use decisions::Decisions;
+pub use handle::Handle;
+use intake::{Intake, Seen};
+use intake::watch::Reading;
+use ledger::{Changed, Ledger, LedgerError, Outlet, Settled, Store, Written};
+use link::{Connected, Link};
+use message::{EngineAnswer, INBOX, Message};
+pub use operations::{Actor, Answer, Operation, OperationError, Request, Via};
+pub use options::Options;
+use pending::Pending;
+use publish::{Bus, Observer, Publisher};
+pub use scope::Scope;
+use schedule::Schedule;
+use sensors::{Sensors, Told};
+use steps::Steps;
+pub use supervise::supervise;
+use world::World;
 
-use crate::decide::RecoveryPolicy;
-use crate::decide::pressure::HostGuard;
-use crate::engine::{Engine, EngineError, EngineEvent, Listing};
-use crate::model::event::{Event, EventType, Severity};
-use crate::model::health::Probed;
-use crate::model::ledger::HostLedger;
-use crate::model::observed::{Capabilities, Container, Image};
-use crate::model::usage::{HostLoad, Load, Usage};
-use crate::model::{ContainerId, InstanceId, ProjectName, ServiceName, Timestamp, time};
+use crate::decide::memory;
+use crate::decide::pressure::Candidate;
+use crate::engine::{ContainerEvent, Engine, EngineError, EngineEvent, EventKind, Listing};
+use crate::manifest::Severity as Badness;
+use crate::model::event::Severity;
+use crate::model::health::HealthClass;
+use crate::model::ledger::Subject;
+use crate::model::observed::{Container, ContainerState, Image};
+use crate::model::record::{Down, RecordData};
+use crate::model::usage::{HostLoad, Load};
+use crate::model::{ContainerId, InstanceId, Project, ProjectName, time};
 use crate::probe::track::News;
 use crate::probe::{NetworkProber, Prober};
 
-/// Events that are kept for those who ask.
-const EVENTS_KEPT: usize = 500;
 /// For steps in flight when the controller is told to end.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
-/// How the controller behaves.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The manifests directory.
-    pub root: PathBuf,
-    /// The root is one manifest of several: others that are remembered are left alone.
-    pub single: bool,
-    /// Nothing is done but what an operation asks for.
-    pub asked_only: bool,
-    /// Mutating calls at the same time.
-    pub parallel: usize,
-    /// Between two starts.
-    pub start_delay: Duration,
-    /// Between two full resyncs.
-    pub resync: Duration,
-    /// Touch what another evenkeel made.
-    pub take_over: bool,
-    /// The pace of restarts and retries.
-    pub recovery: RecoveryPolicy,
-    /// How probes are made where manifests do not say.
-    pub health: probing::HealthOptions,
-    /// How the host is watched; `None`: not at all.
-    pub host: Option<host::HostOptions>,
-    /// What services with limits use is followed; else only of those with a throttle, and of those that somebody looks at.
-    pub stats: bool,
-    /// Where the Engine is, in words.
-    pub address: String,
+/// What a controller is made of.
+pub struct Parts {
+    /// The Engine.
+    pub engine: Arc<dyn Engine>,
+    /// The ledger's files.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Asks the watcher for readings at a time.
+    pub rereads: mpsc::Sender<Instant>,
+    /// Sees everything at once.
+    pub observer: Arc<dyn Observer>,
+    /// Makes probes.
+    pub prober: Arc<dyn Prober>,
+    /// Decides.
+    pub decider: Arc<dyn Decider>,
 }
 
-impl Options {
-    /// For that root, with everything else as it is where no settings say otherwise.
-    pub fn of(root: PathBuf) -> Self {
+impl Parts {
+    /// The parts as they are in production.
+    pub fn new(engine: Arc<dyn Engine>, store: Store, rereads: mpsc::Sender<Instant>) -> Self {
         Self {
-            root,
-            single: false,
-            asked_only: false,
-            parallel: 8,
-            start_delay: Duration::ZERO,
-            resync: Duration::from_secs(60),
-            take_over: false,
-            recovery: RecoveryPolicy::default(),
-            health: probing::HealthOptions::default(),
-            host: None,
-            stats: true,
-            address: String::new(),
+            engine,
+            store,
+            clock: Arc::new(SystemClock),
+            rereads,
+            observer: Arc::new(publish::Unobserved),
+            prober: Arc::new(NetworkProber::default()),
+            decider: Arc::new(Faultless),
         }
-    }
-}
-
-/// What arrives at the loop.
-#[derive(Debug)]
-enum Message {
-    Reading(Box<Reading>),
-    Connected(Box<Result<link::Connected, EngineError>>),
-    Event(Result<EngineEvent, EngineError>),
-    EventsEnded,
-    /// An answer to a question asked over the `epoch`-th connection: of no use once that was lost.
-    Answer {
-        epoch: u64,
-        answer: Answer,
-    },
-    Step(Box<Outcome>),
-    Host(Option<HostLoad>),
-    LookedAt(ProjectName, ServiceName),
-    Operation(Operation, tokio::sync::oneshot::Sender<Reply>),
-    Shutdown,
-}
-
-/// What the engine was asked for beside the loop.
-#[derive(Debug)]
-enum Answer {
-    Listed { point: u64, result: Result<Listing, EngineError> },
-    Inspected { id: ContainerId, point: u64, result: Result<Option<Box<Container>>, EngineError> },
-    Image { reference: String, result: Result<Option<Image>, EngineError> },
-    Passed { id: ContainerId },
-    Probed { id: ContainerId, news: News },
-    Load { id: ContainerId, load: Load, host_cpus: u32 },
-}
-
-/// A way to talk to the loop.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    sender: mpsc::UnboundedSender<Message>,
-    snapshots: latest::Receiver<Arc<Snapshot>>,
-    probed: Board<Probed>,
-    usage: Board<Usage>,
-}
-
-impl Handle {
-    /// How everything is now.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshots.borrow())
-    }
-
-    /// What probes found.
-    pub fn probed(&self) -> &Board<Probed> {
-        &self.probed
-    }
-
-    /// What containers use, of those that are followed.
-    pub fn usage(&self) -> &Board<Usage> {
-        &self.usage
-    }
-
-    /// Says that somebody looks at a service: what it uses is followed for a minute.
-    pub fn look_at(&self, project: &ProjectName, service: &ServiceName) {
-        let _ = self.sender.send(Message::LookedAt(project.clone(), service.clone()));
-    }
-
-    /// Snapshots as they change.
-    pub fn snapshots(&self) -> latest::Receiver<Arc<Snapshot>> {
-        self.snapshots.clone()
-    }
-
-    /// Asks for an operation.
-    ///
-    /// # Errors
-    /// When it is refused, or the controller is ending.
-    pub async fn ask(&self, operation: Operation) -> Reply {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let ending = || Refused("the controller is ending".to_owned());
-        self.sender.send(Message::Operation(operation, sender)).map_err(|_| ending())?;
-        receiver.await.map_err(|_| ending())?
-    }
-
-    /// Hands over what the watcher read; `false`: the loop has ended.
-    pub fn reading(&self, reading: Reading) -> bool {
-        self.sender.send(Message::Reading(Box::new(reading))).is_ok()
-    }
-
-    /// Asks the loop to end: running steps are finished, the ledger is written.
-    pub fn shut_down(&self) {
-        let _ = self.sender.send(Message::Shutdown);
     }
 }
 
 /// The loop's state.
 pub struct Controller {
     options: Options,
-    engine: Arc<dyn Engine>,
-    store: Store,
     instance: InstanceId,
-    clock: Arc<dyn Clock>,
-    pulse: clock::Pulse,
-    observer: Arc<dyn Observer>,
-    /// Asks the watcher for a reading.
-    readings: mpsc::UnboundedSender<Instant>,
-    sender: mpsc::UnboundedSender<Message>,
-    inbox: mpsc::UnboundedReceiver<Message>,
-    published: latest::Sender<Arc<Snapshot>>,
-
-    cache: Cache,
-    comparisons: compare::Comparisons,
-    checks: checks::Checks,
-    probing: probing::Probing,
-    watching: usage::Watching,
-    host_guard: HostGuard,
-    /// The host that this runs on, as of the last look.
-    host_load: Option<HostLoad>,
-    /// Bytes of memory of the Engine's.
-    engine_memory: Option<u64>,
-    host: HostLedger,
-    projects: Projects,
-    /// Projects to decide again.
-    dirty: BTreeSet<ProjectName>,
-    /// Projects that wait for inspects.
-    awaiting: BTreeSet<ProjectName>,
-    /// Projects some of whose steps found no room.
-    starved: BTreeSet<ProjectName>,
-    /// A step ended since they were last thought of.
-    freed: bool,
-    /// Projects whose view is out of date.
-    stale_views: BTreeSet<ProjectName>,
-    engine_status: EngineStatus,
-    capabilities: Capabilities,
-    event_task: Option<AbortOnDropHandle<()>>,
-    reconnect: link::Reconnect,
-    /// Counts lost connections.
-    epoch: u64,
-    /// Containers being inspected, and whether once more afterwards.
-    inspecting: BTreeMap<ContainerId, bool>,
-    /// Containers whose inspect was refused, and when they are asked about again.
-    inspect_later: BTreeSet<ContainerId>,
-    /// References whose look-up failed.
-    look_up_later: BTreeSet<String>,
-    retry_at: Option<Instant>,
-    listing: bool,
-    list_again: bool,
-    /// The next list is one of those after which everything is decided again, whether or not it shows a change.
-    decide_all: bool,
-    /// References being looked up, and whether once more afterwards.
-    looking_up: BTreeMap<String, bool>,
-    resync_at: Instant,
-    next_start: Instant,
-    /// Steps whose calls have not come back.
-    running: usize,
-    /// Those of them that keep the engine busy.
-    busy: usize,
-    herd: herd::Herd,
-    pull_budget: budget::Budget,
-    port_look: ports::PortLook,
-    settling: settling::Settling,
-    guard: guard::Guard,
-    reading: Option<Box<Reading>>,
-    issues: BTreeMap<&'static str, String>,
-    events: VecDeque<Arc<Event>>,
-    event_count: u64,
-    resynced: Option<Timestamp>,
-    stopping: Option<Instant>,
-    /// What is published is out of date.
-    unpublished: bool,
+    decider: Arc<dyn Decider>,
+    clock: ClockJumps,
+    inbox: mpsc::Receiver<Message>,
+    intake: Intake,
+    link: Link,
+    world: World,
+    steps: Steps,
+    ledger: Ledger,
+    sensors: Sensors,
+    schedule: Schedule,
+    decisions: Decisions,
+    pending: Pending,
+    publisher: Publisher,
 }
 
 impl Controller {
     /// Prepares the loop from what is remembered. Nothing is done before [`Controller::run`].
     ///
     /// # Errors
-    /// When the ledger cannot be read.
-    pub fn new(
-        options: Options,
-        engine: Arc<dyn Engine>,
-        store: Store,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn Observer>,
-        readings: mpsc::UnboundedSender<Instant>,
-    ) -> Result<(Self, Handle), LedgerError> {
-        let instance = store.instance()?;
-        let host = store.host()?;
-        let remembered = store.projects()?;
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let (published, snapshots) = latest::channel(Arc::default());
-        let probing = probing::Probing::new(&options.health, Arc::new(NetworkProber::default()));
-        let watching = usage::Watching::default();
-        let (probed, usage) = (probing.board.clone(), watching.board.clone());
-        let now = Instant::now();
-        let projects: Projects =
-            remembered.into_iter().map(|(name, r)| (name.clone(), Tracked::remembered(name, r))).collect();
+    /// When the ledger cannot be read, or this start cannot be noted in it.
+    pub fn new(options: Options, parts: Parts) -> Result<(Self, Handle), LedgerError> {
+        let Parts { engine, store, clock, rereads, observer, prober, decider } = parts;
+        let (instance, epoch) = (store.instance()?, store.begin_epoch()?);
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let outlet =
+            if options.in_place { Outlet::InPlace(VecDeque::new()) } else { Outlet::Beside(sender.clone()) };
+        let ledger = Ledger::open(store, outlet)?;
+        let bus = Bus::new(epoch, observer, Arc::clone(&clock));
+        let (mut publisher, snapshots) = Publisher::new(bus.clone());
+        let told = Told::new(Arc::clone(&engine), Arc::clone(&clock), bus.clone(), sender.clone());
+        let sensors = Sensors::new(&options, told, prober);
+        let mut decisions = Decisions::default();
+        for (name, _, revision) in ledger.iter() {
+            publisher.mark(name);
+            decisions.target_is(name, revision.in_force.as_deref());
+        }
+        let (probed, usage) = (sensors.probed().clone(), sensors.usage().clone());
         let controller = Self {
-            engine_status: EngineStatus { address: options.address.clone(), ..EngineStatus::default() },
-            capabilities: Capabilities { api: (1, 41) },
-            dirty: BTreeSet::new(),
-            awaiting: BTreeSet::new(),
-            starved: BTreeSet::new(),
-            freed: false,
-            stale_views: projects.keys().cloned().collect(),
-            projects,
+            link: Link::new(engine, sender.clone(), options.address.clone(), options.resync),
+            steps: Steps::new(&options, sender.clone()),
+            pending: Pending::new(options.in_place),
             options,
-            engine,
-            store,
             instance,
-            pulse: clock::Pulse::new(clock.now()),
-            clock,
-            observer,
-            readings,
-            sender: sender.clone(),
+            decider,
+            clock: ClockJumps::of(clock),
             inbox,
-            published,
-            cache: Cache::default(),
-            comparisons: compare::Comparisons::default(),
-            checks: checks::Checks::default(),
-            probing,
-            watching,
-            host_guard: HostGuard::default(),
-            host_load: None,
-            engine_memory: None,
-            host,
-            event_task: None,
-            reconnect: link::Reconnect::default(),
-            epoch: 0,
-            inspecting: BTreeMap::new(),
-            inspect_later: BTreeSet::new(),
-            look_up_later: BTreeSet::new(),
-            retry_at: None,
-            listing: false,
-            list_again: false,
-            decide_all: false,
-            looking_up: BTreeMap::new(),
-            resync_at: now,
-            next_start: now,
-            running: 0,
-            busy: 0,
-            herd: herd::Herd::default(),
-            pull_budget: budget::Budget::default(),
-            port_look: ports::PortLook::default(),
-            settling: settling::Settling::default(),
-            guard: guard::Guard::default(),
-            reading: None,
-            issues: BTreeMap::new(),
-            events: VecDeque::new(),
-            event_count: 0,
-            resynced: None,
-            stopping: None,
-            unpublished: true,
+            intake: Intake::new(rereads),
+            world: World::default(),
+            ledger,
+            sensors,
+            schedule: Schedule::default(),
+            decisions,
+            publisher,
         };
-        Ok((controller, Handle { sender, snapshots, probed, usage }))
-    }
-
-    /// With another one to make probes: without a network, as in a rehearsal.
-    #[must_use]
-    pub fn probed_by(mut self, prober: Arc<dyn Prober>) -> Self {
-        self.probing.prober = prober;
-        self
+        Ok((controller, Handle::new(sender, snapshots, bus, probed, usage)))
     }
 
     /// Runs until it is told to end.
     pub async fn run(mut self) {
+        for text in self.ledger.take_damaged() {
+            self.publisher.alert(Severity::Error, None, "ledger", text);
+        }
+        self.sensors.begin().await;
         self.connect();
-        self.host_load = self.look_at_host();
-        let _host = self.watch_host();
         loop {
             let deadline = self.next_deadline();
             let message = tokio::select! {
@@ -407,17 +203,35 @@ impl Controller {
                     self.receive(message);
                 }
             }
-            self.note_clock();
             self.on_time();
-            if let Some(limit) = self.stopping
-                && (self.running == 0 || Instant::now() >= limit)
+            if let Some(limit) = self.pending.stopping()
+                && (!(self.steps.is_busy() || self.ledger.is_busy()) || Instant::now() >= limit)
             {
                 break;
             }
             self.turn();
         }
-        self.save_all();
-        self.event_task = None;
+        self.end().await;
+    }
+
+    /// Writes what is not written yet.
+    async fn end(mut self) {
+        self.link.close();
+        self.ledger.flush(Instant::now());
+        let limit = Instant::now() + SHUTDOWN_LIMIT;
+        loop {
+            while let Some(written) = self.ledger.next_written() {
+                self.ledger.written(written);
+            }
+            if !self.ledger.is_busy() {
+                break;
+            }
+            match tokio::time::timeout_at(limit, self.inbox.recv()).await {
+                Ok(Some(Message::Written(written))) => drop(self.ledger.written(*written)),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
         self.publish();
     }
 
@@ -427,116 +241,544 @@ impl Controller {
             Message::Connected(result) => self.on_connected(*result),
             Message::Event(event) => self.on_event(event),
             Message::EventsEnded => self.on_engine_lost("the event stream ended"),
-            Message::Answer { epoch, .. } if epoch != self.epoch => {}
+            Message::Answer { epoch, .. } if epoch != self.link.epoch() => {}
             Message::Answer { answer, .. } => match answer {
-                Answer::Listed { point, result } => self.on_listed(point, result),
-                Answer::Inspected { id, point, result } => self.on_inspected(&id, point, result),
-                Answer::Image { reference, result } => self.on_image(reference, result),
-                Answer::Passed { id } => self.dirty.extend(self.cache.passed(&id)),
-                Answer::Load { id, load, host_cpus } => self.on_load(&id, load, host_cpus),
-                Answer::Probed { id, news } => self.on_probed(&id, news),
+                EngineAnswer::Listed { point, result } => self.on_listed(point, result),
+                EngineAnswer::Inspected { id, point, result } => self.on_inspected(&id, point, result),
+                EngineAnswer::Image { reference, result } => self.on_image(reference, result),
+                EngineAnswer::CheckPassed { id } => {
+                    if let Some(name) = self.world.check_passed(&id) {
+                        self.schedule.mark(&name);
+                    }
+                }
+                EngineAnswer::Load { id, load, host_cpus } => self.on_load(&id, load, host_cpus),
+                EngineAnswer::Probed { id, news } => self.on_probed(&id, news),
             },
             Message::Step(outcome) => self.on_outcome(*outcome),
             Message::Host(load) => self.on_host(load),
-            Message::LookedAt(project, service) => self.on_looked_at(project, service),
-            Message::Operation(operation, reply) => {
-                let answer = self.operate(operation);
-                let _ = reply.send(answer);
+            Message::Files { project, seen } => {
+                self.sensors.looked_at_files(&project, seen);
+                self.schedule.mark(&project);
             }
-            Message::Shutdown => {
-                self.stopping.get_or_insert_with(|| Instant::now() + SHUTDOWN_LIMIT);
+            Message::LookedAt(project, service) => {
+                if self.sensors.look_at(project.clone(), service) {
+                    self.schedule.mark(&project);
+                }
             }
+            Message::Request(request, reply) => self.on_request(request, reply),
+            Message::Written(written) => self.on_written(*written),
+            Message::TaskEnded { task, reason } => {
+                let text = format!("the {task} broke off and is started again: {reason}");
+                self.publisher.alert(Severity::Error, None, "task", text);
+            }
+            Message::Shutdown => self.pending.stop(Instant::now() + SHUTDOWN_LIMIT),
         }
     }
 
     /// When the loop has to look up though nothing arrived.
-    fn next_deadline(&mut self) -> Instant {
+    fn next_deadline(&self) -> Instant {
+        let now = Instant::now();
         // What one project's decision means for another is decided at once.
-        if !self.dirty.is_empty() && self.may_decide() {
-            return Instant::now();
+        if self.schedule.is_due() && self.may_decide() {
+            return now;
         }
-        let mut deadline = self.resync_at.max(Instant::now());
-        if let Some(limit) = self.stopping {
-            deadline = deadline.min(limit);
+        let dues = [self.pending.stopping(), self.sensors.looking_until(), self.ledger.retry_at()];
+        let mut deadline = dues.into_iter().flatten().fold(self.link.due(), Instant::min);
+        if let Some(at) = self.schedule.next_wake().filter(|_| self.link.is_up()) {
+            deadline = deadline.min(now + time::between(self.clock.now(), at));
         }
-        let dues = [self.reconnect.due(), self.retry_at, self.port_look.due(), self.looking_until()];
-        for at in dues.into_iter().flatten() {
-            deadline = deadline.min(at);
-        }
-        if self.engine_status.up
-            && let Some(at) = self.projects.next_wake()
-        {
-            let wait = time::between(self.clock.now(), at);
-            deadline = deadline.min(Instant::now() + wait);
-        }
-        deadline
+        deadline.max(now)
     }
 
     /// Does what is due.
     fn on_time(&mut self) {
-        let now = self.clock.now();
-        while let Some(name) = self.projects.wake(now) {
-            self.dirty.insert(name);
+        if let Some(by) = self.clock.take() {
+            // What began before the clock was set began so much earlier or later by that clock: no start is late for it.
+            self.ledger.shift_starts(by);
         }
-        if self.reconnect.due().is_some_and(|at| at <= Instant::now()) {
+        let (now, at) = (Instant::now(), self.clock.now());
+        self.schedule.wake(at);
+        if self.link.is_connect_due(now) {
             self.connect();
         }
-        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
-            self.retry_at = None;
-            for id in std::mem::take(&mut self.inspect_later) {
-                self.inspect(id);
+        let again = self.link.take_retries(now);
+        again.inspect.into_iter().for_each(|id| self.inspect(id));
+        again.look_up.iter().for_each(|reference| self.link.look_up(reference));
+        if self.link.take_ports_due(now) {
+            if !self.decisions.waiting_for_ports().is_empty() {
+                self.link.watch_ports();
             }
-            for reference in std::mem::take(&mut self.look_up_later) {
-                self.look_up(&reference);
-            }
+            self.list();
         }
-        self.look_at_ports();
-        self.stop_looking();
-        if self.resync_at <= Instant::now() {
-            self.resync_at = Instant::now() + self.options.resync;
+        for name in self.sensors.stop_looking(now) {
+            self.schedule.mark(&name);
+        }
+        if self.link.take_resync(now, at) {
             self.resync();
         }
     }
 
-    /// Raises an event.
-    fn event(
-        &mut self,
-        event_type: EventType,
-        severity: Severity,
-        project: Option<&ProjectName>,
-        service: Option<&crate::model::ServiceName>,
-        message: impl Into<String>,
-    ) {
-        self.event_count += 1;
-        let event = Event {
-            id: self.event_count,
-            timestamp: self.clock.now(),
-            event_type,
-            severity,
-            project: project.map(ToString::to_string),
-            service_id: project.zip(service).map(|(p, s)| format!("{p}.{s}")),
-            message: message.into(),
+    /// Begins to look at everything.
+    fn connect(&mut self) {
+        let known = self.ledger.iter().map(|(name, _, revision)| (name, revision.in_force.as_deref()));
+        self.world.follow_only(known);
+        self.link.connect(self.world.last_event(), self.world.followed());
+    }
+
+    fn on_connected(&mut self, result: Result<Connected, EngineError>) {
+        let Connected { connection, mut heard, projects: looked_at } = match result {
+            Ok(found) => found,
+            Err(error) => return self.on_engine_lost(&error.to_string()),
         };
-        self.observer.notice(&Notice::Event(&event));
-        self.unpublished = true;
-        self.events.push_back(Arc::new(event));
-        while self.events.len() > EVENTS_KEPT {
-            self.events.pop_front();
+        let (version, memory) = (connection.info.version.clone(), connection.info.memory);
+        self.link.connected(&connection.info, self.clock.now());
+        self.sensors.engine_is_up(self.link.epoch(), memory);
+        self.on_host(self.sensors.host_load());
+        let met = self.world.met(connection, &looked_at, self.ledger.names());
+        self.publisher.tell(Severity::Info, None, None, RecordData::EngineUp { version });
+        for name in &looked_at {
+            let world = &self.world;
+            self.ledger.note(name, |ledger| ledger.forget_containers(|id| world.holds(id)));
+        }
+        if met.is_list_needed {
+            self.list();
+        }
+        // References may mean something else than before.
+        for reference in self.world.images().references() {
+            self.link.look_up(&reference);
+        }
+        self.look_up_targets();
+        self.schedule.mark_all(self.ledger.names());
+        while let Some(event) = heard.next() {
+            self.on_event(event);
+        }
+        if self.link.is_up() {
+            self.link.listen(heard);
         }
     }
 
-    /// Notes or clears something that is wrong with the controller itself; says whether there was nothing of its kind
-    /// before: one disk that is full is one event, however many files it concerns.
-    fn issue(&mut self, kind: &'static str, text: Option<String>) -> bool {
-        match text {
-            Some(text) => {
-                self.unpublished = true;
-                self.issues.insert(kind, text).is_none()
+    /// The Engine does not answer: everything that is known is old now.
+    fn on_engine_lost(&mut self, reason: &str) {
+        if self.link.lost(reason) {
+            let data = RecordData::EngineDown { reason: reason.to_owned() };
+            self.publisher.tell(Severity::Error, None, None, data);
+        }
+        self.sensors.engine_is_lost(self.link.epoch());
+        for (name, _) in self.steps.engine_lost() {
+            self.schedule.mark(&name);
+        }
+        self.ledger.names().for_each(|name| self.publisher.mark(name));
+    }
+
+    fn on_event(&mut self, event: Result<EngineEvent, EngineError>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.on_engine_lost(&error.to_string()),
+        };
+        self.publisher.bus().count(None, None, RecordData::EngineEvent);
+        if let EventKind::Container { id, project, action: ContainerEvent::Started } = &event.kind {
+            let in_flight = self.steps.in_flight(project);
+            self.ledger.note(project, |ledger| memory::runs_again(ledger, id, in_flight));
+            self.sensors.run_ended(id);
+        }
+        let reaction = self.world.event(&event);
+        let died = reaction.died.is_some();
+        if let Some((id, code)) = reaction.died {
+            self.on_died(&id, code);
+        }
+        if let Some(project) = reaction.dirty {
+            self.schedule.mark(&project);
+        }
+        if let Some(id) = reaction.inspect {
+            let project = self.world.container(&id).map(|c| c.project.clone());
+            if !project.is_some_and(|project| self.steps.explain(&project, &id, died)) {
+                self.inspect(id);
             }
-            None => {
-                self.unpublished |= self.issues.remove(kind).is_some();
-                false
+        }
+        if reaction.list {
+            self.list();
+        }
+        if reaction.images {
+            self.world.images().references().iter().for_each(|reference| self.link.look_up(reference));
+        }
+    }
+
+    /// A container ended: by itself, or by somebody's hand.
+    fn on_died(&mut self, id: &ContainerId, code: i64) {
+        self.sensors.run_ended(id);
+        let Some(container) = self.world.container(id).cloned() else { return };
+        let Some(service) = &container.service else { return };
+        let name = container.project.clone();
+        let subject = Subject::Replica(service.clone(), container.number);
+        let in_flight = self.steps.in_flight(&name).contains_key(&subject);
+        self.ledger.note(&name, |ledger| memory::ended(ledger, &subject, id));
+        if in_flight {
+            return;
+        }
+        if container.engine_restarts && !container.killed {
+            let now = self.clock.now();
+            self.ledger.note(&name, |ledger| {
+                memory::started_again(ledger.slots.entry(subject).or_default(), now);
+                true
+            });
+        }
+        let container_name = container.name.clone();
+        if container.killed {
+            let data = RecordData::ForeignAction { container: container_name, code };
+            self.publisher.tell(Severity::Warning, Some(&name), Some(service), data);
+        } else if code != 0 {
+            let data = RecordData::ServiceDown { container: Some(container_name), how: Down::Exited { code } };
+            self.publisher.tell(Severity::Warning, Some(&name), Some(service), data);
+        }
+    }
+
+    fn inspect(&mut self, id: ContainerId) {
+        self.link.inspect(id, self.world.point());
+    }
+
+    fn list(&mut self) {
+        if self.link.is_up() {
+            self.link.list(self.world.point());
+        }
+    }
+
+    fn on_inspected(
+        &mut self,
+        id: &ContainerId,
+        point: u64,
+        result: Result<Option<Box<Container>>, EngineError>,
+    ) {
+        let Some(again) = self.link.inspected(id) else { return };
+        let before = self.world.container(id).map(|c| c.project.clone());
+        match result {
+            Ok(found) => {
+                match &found {
+                    None => {
+                        // No event told of it: before anything is made in its place a list begun after that has to agree.
+                        if let Some(project) = &before {
+                            self.world.look_again(project);
+                            self.list();
+                        }
+                    }
+                    Some(container) => {
+                        let target = self.ledger.target(&container.project);
+                        if let Some(reference) = self.world.doubt_image_of(container, target.map(|t| &**t)) {
+                            self.link.look_up(&reference);
+                        }
+                    }
+                }
+                let repeat = self.world.inspected(id, point, found.map(|c| *c));
+                if repeat || again {
+                    self.inspect(id.clone());
+                }
+                let after = self.world.container(id).map(|c| c.project.clone());
+                self.schedule.mark_all(before.iter().chain(&after));
+            }
+            Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
+            // A single container's trouble is not the engine's: 20.10 refuses to tell of one that is being made or removed.
+            Err(error) => {
+                tracing::warn!(%error, container = id.short(), "cannot inspect");
+                self.link.inspect_later(id.clone());
+                return;
+            }
+        }
+        if !self.link.is_inspecting(id) {
+            self.seen(id);
+            let fresh = self.world.settled(id);
+            self.schedule.mark_all(&fresh);
+        }
+    }
+
+    /// A container was looked at after its last step.
+    fn seen(&mut self, id: &ContainerId) {
+        if let Some((name, _)) = self.steps.inspected(id) {
+            self.ledger.note(&name, |ledger| memory::seen(ledger, id));
+            self.schedule.mark(&name);
+        }
+    }
+
+    fn on_listed(&mut self, point: u64, result: Result<Listing, EngineError>) {
+        let Some(again) = self.link.listed() else { return };
+        match result {
+            Ok(listing) => {
+                let inspecting = self.link.inspecting().cloned().collect();
+                let taken = self.world.listed(point, &listing, &inspecting);
+                taken.listed.inspect.into_iter().chain(taken.inspect).for_each(|id| self.inspect(id));
+                self.schedule.mark_all(taken.listed.dirty.iter().chain(&taken.refreshed));
+                if taken.listed.ports {
+                    self.schedule.mark_all(self.decisions.waiting_for_ports());
+                }
+                for (name, _) in self.steps.listed(point) {
+                    self.schedule.mark(&name);
+                }
+                if self.link.take_decide_all() {
+                    self.schedule.mark_all(self.ledger.names());
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot list");
+                self.on_engine_lost(&error.to_string());
+            }
+        }
+        if again {
+            self.list();
+        }
+    }
+
+    /// Lists, and looks at what was not looked at for long, a few at a time.
+    fn resync(&mut self) {
+        self.publisher.bus().count(None, None, RecordData::Resync);
+        self.publisher.mark_general();
+        self.list();
+        let stale = self.world.stale();
+        stale.inspect.into_iter().for_each(|id| self.inspect(id));
+        stale.look_up.iter().for_each(|reference| self.link.look_up(reference));
+    }
+
+    /// Looks up the images of all targets that are not known yet.
+    fn look_up_targets(&mut self) {
+        if self.link.is_up() {
+            self.world.unknown_images().iter().for_each(|reference| self.link.look_up(reference));
+        }
+    }
+
+    fn on_image(&mut self, reference: String, result: Result<Option<Image>, EngineError>) {
+        let Some(again) = self.link.looked_up(&reference) else { return };
+        match result {
+            // Something happened to it meanwhile.
+            Ok(_) if again => self.link.look_up(&reference),
+            Ok(image) => {
+                for (name, _) in self.steps.looked_up(&reference) {
+                    self.schedule.mark(&name);
+                }
+                let concerned = self.world.set_image(&reference, image);
+                self.schedule.mark_all(&concerned);
+            }
+            Err(error) if error.is_unreachable() => self.on_engine_lost(&error.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, image = reference, "cannot look up");
+                // What a step that made an image waits for is this very answer.
+                self.link.look_up_later(reference);
             }
         }
     }
+
+    /// A probe found something that matters.
+    fn on_probed(&mut self, id: &ContainerId, news: News) {
+        let Some(container) = self.world.container(id) else { return };
+        let (name, who) = (container.project.clone(), container.name.clone());
+        let Some(service) = container.service.clone() else { return };
+        let Some(probed) = self.sensors.probe_of(id) else { return };
+        self.publisher.mark(&name);
+        if news.class {
+            self.schedule.mark(&name);
+            let (class, reasons, container) = (probed.class.as_str().to_owned(), probed.reasons, Some(who.clone()));
+            let unwell = |class, reasons| RecordData::ServiceDown { container, how: Down::Unwell { class, reasons } };
+            let (severity, data) = match probed.class {
+                HealthClass::Unhealthy => (Severity::Error, unwell(class, reasons)),
+                HealthClass::Degraded => (Severity::Warning, unwell(class, reasons)),
+                _ => {
+                    let data = RecordData::ServiceUp { container: Some(who.clone()), state: class, reasons };
+                    (Severity::Info, data)
+                }
+            };
+            self.publisher.tell(severity, Some(&name), Some(&service), data);
+        }
+        if news.slow {
+            let latency_ms = probed.latency_ms.unwrap_or_default();
+            let data = RecordData::HighLatency { container: who, latency_ms };
+            self.publisher.tell(Severity::Warning, Some(&name), Some(&service), data);
+        }
+    }
+
+    /// A container uses too much, or little, for long enough; or no more.
+    fn on_load(&mut self, id: &ContainerId, load: Load, host_cpus: u32) {
+        let Some(container) = self.world.container(id) else { return };
+        let service = container.service.clone();
+        let Some((name, told)) = self.sensors.take_load(container, load, host_cpus) else { return };
+        self.schedule.mark(&name);
+        for message in told {
+            let data = RecordData::Alert { about: "usage".to_owned(), message };
+            self.publisher.tell(Severity::Warning, Some(&name), service.as_ref(), data);
+        }
+    }
+
+    /// The host that this runs on was read; `None`: nothing could be read.
+    fn on_host(&mut self, load: Option<HostLoad>) {
+        let (ledger, world, intake) = (&self.ledger, &self.world, &self.intake);
+        let news = self.sensors.take_host(load, || candidates(ledger, world, intake));
+        self.world.host_is(news.load);
+        let concerned: Vec<_> =
+            news.squeezed.iter().filter_map(|id| Some(self.world.container(id)?.project.clone())).collect();
+        self.schedule.mark_all(&concerned);
+        if news.usage_wanted_changed {
+            self.schedule.mark_all(self.ledger.names());
+        }
+        self.schedule.mark_all(self.decisions.waiting_for_resources());
+        let reserves = || self.ledger.iter().any(|(_, _, r)| r.in_force.as_ref().is_some_and(|p| p.reserves()));
+        for (kind, text) in [("host_figures", self.sensors.is_blind(reserves)), ("host", news.pressed)] {
+            if self.publisher.issue(kind, text.clone())
+                && let Some(text) = text
+            {
+                self.publisher.alert(Severity::Warning, None, "host", text);
+            }
+        }
+    }
+
+    /// The manifests directory was read.
+    fn on_reading(&mut self, reading: Box<Reading>) {
+        let (at, root, device) = (reading.at, reading.root.clone(), reading.device);
+        let taken = self.intake.take(reading, &self.ledger, &self.options.scope);
+        self.publisher.mark_general();
+        if let Some(reason) = taken.tripped {
+            self.publisher.tell(Severity::Error, None, None, RecordData::GuardTripped { reason });
+        }
+        if taken.is_refused || self.intake.guard().is_some() {
+            self.schedule.mark_all(self.ledger.names());
+        }
+        if taken.is_refused {
+            self.ledger.names().for_each(|name| self.publisher.mark(name));
+            return;
+        }
+        if let Some(device) = device {
+            self.ledger.note_device(root.clone(), device);
+        }
+        // Of what is gone nothing is to be heard any more.
+        let ledger = &self.ledger;
+        self.world.retain(|name| ledger.knows(name));
+        for seen in taken.seen {
+            self.on_manifest(seen, &root);
+        }
+        tracing::trace!(age = ?at.elapsed(), "a reading was taken in");
+        self.look_at_what_is_in_force();
+    }
+
+    /// One project's manifest was read, or is not there.
+    fn on_manifest(&mut self, seen: Seen, root: &std::path::Path) {
+        let Seen { name, loaded, is_same, is_confirmed, was_valid } = seen;
+        if !self.ledger.knows(&name) {
+            // Something of it may run already: that is looked at first.
+            self.ledger.follow(&name);
+            self.world.look_again(&name);
+            self.world.follow(&name, None);
+        }
+        if is_same && !is_confirmed {
+            // A file beside the manifest may have been replaced.
+            let target = self.ledger.target(&name);
+            if target.is_some_and(|t| t.services.values().any(sensors::files::concern)) {
+                self.schedule.mark(&name);
+            }
+            return;
+        }
+        self.schedule.mark(&name);
+        self.publisher.mark(&name);
+        let Some(loaded) = loaded.filter(|_| !is_same) else { return };
+        self.ledger.note(&name, |ledger| std::mem::take(&mut ledger.removal_confirmed));
+        let Some(project) = &loaded.project else {
+            let errors = loaded.diagnostics.iter().filter(|d| d.severity == Badness::Error).map(ToString::to_string);
+            let data = RecordData::ManifestInvalid { errors: errors.collect() };
+            self.publisher.tell(Severity::Error, Some(&name), None, data);
+            return;
+        };
+        let is_new = self.put_in_force(&name, Arc::clone(project));
+        let is_single = self.options.scope.is_single();
+        self.ledger.note_revision(&name, |ledger, _| {
+            let moves = ledger.root != root && (!is_single || ledger.root.as_os_str().is_empty());
+            if moves {
+                root.clone_into(&mut ledger.root);
+            }
+            Changed { in_force: moves, ..Changed::default() }
+        });
+        if is_new || !was_valid {
+            self.tell_revision(&name, project, &loaded.path.display().to_string());
+        }
+    }
+
+    /// Asks the Engine for what has to be known of revisions that are in force by now: for all projects at once.
+    fn look_at_what_is_in_force(&mut self) {
+        self.look_up_targets();
+        if self.world.needs_list() {
+            self.list();
+        }
+    }
+
+    /// Takes a revision of the manifest; says whether another one is in force than was. What has to be known of it is asked
+    /// for afterwards, with [`Self::look_at_what_is_in_force`].
+    fn put_in_force(&mut self, name: &ProjectName, project: Arc<Project>) -> bool {
+        let (now, world) = (self.clock.now(), &self.world);
+        let before = self.ledger.target(name).cloned();
+        let changed = self.ledger.note_revision(name, |ledger, revision| {
+            revision.take(ledger, project, now, |image| world.image(image))
+        });
+        let in_force = self.ledger.target(name).cloned();
+        if changed.in_force && published(before.as_deref()) != published(in_force.as_deref()) {
+            // Who has its ports by now, only a list tells.
+            self.world.look_again(name);
+        }
+        self.world.follow(name, in_force.as_deref());
+        self.decisions.target_is(name, in_force.as_deref());
+        self.schedule.mark(name);
+        self.publisher.mark(name);
+        changed.in_force
+    }
+
+    /// Tells that a revision was read, and what becomes of it.
+    fn tell_revision(&mut self, name: &ProjectName, project: &Project, path: &str) {
+        let (Some(ledger), Some(revision)) = (self.ledger.of(name), self.ledger.revision(name)) else { return };
+        let healthy = revision.healthy.as_ref().map(|h| h.project.revision.clone());
+        let (revision, path) = (project.revision.clone(), path.to_owned());
+        if ledger.rolled_back.is_some() {
+            let data = RecordData::RevisionNotRetried { revision, path };
+            return self.publisher.tell(Severity::Error, Some(name), None, data);
+        }
+        let data = RecordData::RevisionLoaded { revision: revision.clone(), path };
+        self.publisher.tell(Severity::Info, Some(name), None, data);
+        if let Some(from) = healthy.filter(|before| *before != revision) {
+            let data = RecordData::RolloutStarted { from, to: revision };
+            self.publisher.tell(Severity::Info, Some(name), None, data);
+        }
+    }
+
+    /// A project's ledger was written, or could not be.
+    fn on_written(&mut self, written: Written) {
+        let Some(Settled { project, then, result }) = self.ledger.written(written) else { return };
+        self.note_ledger();
+        if self.schedule.release(&project) {
+            self.schedule.mark(&project);
+        }
+        self.follow_up(&project, then, result);
+        if let Some(progress) = self.pending.take_waiting(&project) {
+            self.advance(progress);
+        }
+    }
+}
+
+/// The ports of the host that a revision publishes.
+fn published(project: Option<&Project>) -> Vec<&crate::model::service::Port> {
+    project.into_iter().flat_map(|p| p.services.values()).flat_map(|s| &s.ports).collect()
+}
+
+/// Containers that may be squeezed for the sake of the host; what they use is for who has that to add.
+fn candidates(ledger: &Ledger, world: &World, intake: &Intake) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (name, ledger, revision) in ledger.iter() {
+        let Some(target) = revision.in_force.as_deref() else { continue };
+        let is_kept = intake.has_manifest(name) && ledger.down.is_none();
+        if !is_kept || target.extension.suspend || ledger.suspended {
+            continue;
+        }
+        for container in world.of_project(name).filter(|c| !c.oneoff) {
+            let service = container.service.as_ref().and_then(|name| target.services.get(name));
+            let may_be = service.filter(|service| {
+                let suspended = service.extension.suspend || ledger.suspended_services.contains(&service.name);
+                !service.extension.critical && !suspended
+            });
+            let Some(service) = may_be else { continue };
+            if matches!(container.state, ContainerState::Running { .. }) {
+                let (id, priority) = (container.id.clone(), service.extension.throttle.priority);
+                candidates.push(Candidate { id, priority, cpus: None });
+            }
+        }
+    }
+    candidates
 }

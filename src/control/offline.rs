@@ -4,23 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use super::board::Board;
-use super::compare::Comparisons;
-use super::host::HostOptions;
-use super::ledger::{LedgerError, Remembered, Store};
-use super::manifests::by_name;
-use super::observe::Cache;
-use super::publish::{EngineStatus, ProjectView};
-use super::steps::seed;
-use super::tracked::Tracked;
-use super::watch::{self, WatchOptions};
-use super::{Clock, guard, link, view};
-use crate::decide::{self, Input, Plan, RecoveryPolicy, Room, Target, forecast};
+use super::Clock;
+use super::decisions;
+use super::input::{ManifestState, Rules, Situation};
+use super::intake::watch::{self, WatchOptions};
+use super::intake::{by_name, too_many};
+use super::ledger::store::{Memory, Remembered};
+use super::ledger::{LedgerError, Revision, Store};
+use super::link;
+use super::publish::{self, EngineStatus, Outlook, ProjectView};
+use super::scope::Scope;
+use super::sensors::{Board, files, read_host};
+use super::world::{Compare, World};
+use crate::decide::{self, Decision, Plan, RecoveryPolicy, Room, forecast};
 use crate::engine::{EngineError, EngineRead};
-use crate::manifest::{Diagnostic, Severity};
-use crate::model::{InstanceId, ProjectName};
+use crate::manifest::{Diagnostic, Loaded, Severity};
+use crate::model::ledger::ProjectLedger;
+use crate::model::observed::{Capabilities, Observed};
+use crate::model::policy::HostPolicy;
+use crate::model::state::ProjectState;
+use crate::model::{InstanceId, ProjectName, Timestamp};
 
 /// What was found.
 #[derive(Debug)]
@@ -53,10 +56,10 @@ pub enum SurveyError {
 
 /// What a look is made with.
 pub struct SurveyOptions<'a> {
-    /// The manifests directory, or one manifest.
+    /// How the manifests are read.
     pub watch: &'a WatchOptions,
-    /// The root is one manifest of several.
-    pub single: bool,
+    /// The manifests that are looked at.
+    pub scope: &'a Scope,
     /// The state folder.
     pub state: &'a Path,
     /// The pace of restarts and retries.
@@ -66,9 +69,30 @@ pub struct SurveyOptions<'a> {
     /// A controller runs: what it has throttled is its own affair.
     pub watched: bool,
     /// Where the Engine's host can be looked at; `None`: it is another host.
-    pub host: Option<HostOptions>,
+    pub host: Option<HostPolicy>,
     /// In words.
     pub address: String,
+}
+
+/// One project, as it is found.
+#[derive(Default)]
+struct Found {
+    manifest: Option<Arc<Loaded>>,
+    ledger: ProjectLedger,
+    revision: Revision,
+    decision: Decision,
+}
+
+impl Found {
+    fn of(remembered: Remembered) -> Self {
+        let Remembered { ledger, last_good, converged, healthy } = remembered;
+        let revision = Revision { in_force: last_good, converged, healthy, ..Revision::default() };
+        Self { ledger, revision, ..Self::default() }
+    }
+
+    fn state(&self) -> ProjectState {
+        decisions::state(self.manifest.as_deref(), &self.revision, &self.decision)
+    }
 }
 
 /// Looks at everything.
@@ -80,135 +104,168 @@ pub async fn survey(
     clock: &dyn Clock,
     options: &SurveyOptions<'_>,
 ) -> Result<Survey, SurveyError> {
-    let (remembered, instance) = remembered(options.state)?;
+    let (memory, instance) = remembered(options.state)?;
     let reading = watch::read(options.watch, &[]);
     let manifests = reading.manifests.map_err(SurveyError::Manifests)?;
-    let mut tracked: BTreeMap<ProjectName, Tracked> = remembered
-        .into_iter()
-        .filter(|(_, r)| !options.single && r.ledger.root == options.watch.root)
-        .map(|(name, r)| (name.clone(), Tracked::remembered(name, r)))
-        .collect();
-    let all_before = tracked.len();
-    let mut diagnostics = Vec::new();
-    let fresh = all_remembered(options.state)?;
-    for loaded in &manifests {
-        diagnostics.extend(loaded.diagnostics.iter().cloned());
-    }
-    for (name, loaded) in by_name(&tracked, &manifests) {
-        let entry = tracked.entry(name.clone()).or_insert_with(|| {
-            let known = fresh.get(&name).cloned().unwrap_or_default();
-            Tracked::remembered(name.clone(), known)
-        });
-        if let Some(project) = &loaded.project {
-            entry.take(Arc::clone(project), clock.now(), |_| None);
-        }
-        entry.manifest = Some(loaded);
-    }
-    let projects: BTreeSet<ProjectName> = tracked.keys().cloned().collect();
+    let (mut found, guard) = gather(memory, &manifests, options.scope, clock.now());
     let info = engine.info().await?;
-    let connection = link::look(engine, info, &projects).await?;
-    let mut cache = Cache::default();
-    for name in &projects {
-        cache.interest_mut().follow(name, None);
-    }
-    cache.listed(0, &connection.listing);
-    let host = options.host.as_ref().and_then(|host| host.look(clock.now()));
-    cache.host_is(host.filter(|host| Some(host.memory) == connection.info.memory));
-    for (id, found) in connection.containers {
-        cache.inspected(&id, 0, found, Instant::now());
-    }
-    let vanished = tracked.values().filter(|t| t.manifest.is_none()).count();
-    let guard = guard::too_many(vanished, all_before.max(tracked.len()))
-        .then(|| format!("{vanished} of {} projects vanished at once", tracked.len()));
-    let references: Vec<String> = tracked
-        .values()
-        .filter_map(|t| t.target.as_ref())
-        .flat_map(|p| p.services.values().map(|s| s.image.clone()))
-        .collect();
-    for reference in references {
-        if cache.images().get(&reference).is_none() {
-            let image = engine.image(&reference).await?;
-            cache.images_mut().set(&reference, image);
-        }
-    }
+    let (capabilities, version) = (info.capabilities, info.version.clone());
+    let world = observe(engine, info, &found, options.host.as_ref(), clock.now()).await?;
     let mut survey = Survey {
-        engine: EngineStatus {
-            up: true,
-            address: options.address.clone(),
-            version: Some(connection.info.version),
-            error: None,
-        },
+        engine: EngineStatus { up: true, address: options.address.clone(), version: Some(version), error: None },
         plans: Vec::new(),
         projects: Vec::new(),
-        diagnostics,
+        diagnostics: manifests.iter().flat_map(|loaded| loaded.diagnostics.iter().cloned()).collect(),
         guard,
     };
-    let mut comparisons = Comparisons::default();
-    for project in tracked.values() {
-        if let Some(target) = &project.target {
-            let mut noted = project.ledger.contents.clone();
-            comparisons.update(engine, &mut cache, target, None, None, &mut noted);
-        }
-    }
+    let rules = Rules { recovery: options.recovery, instance: &instance, take_over: options.take_over };
+    let general = General { guard_tripped: survey.guard.is_some(), capabilities, rules, now: clock.now() };
     // Twice: how a project is may depend on how another is.
     for round in 0..2 {
-        let states: BTreeMap<_, _> = tracked.values().map(|t| (t.name.clone(), t.state())).collect();
-        for (name, project) in &mut tracked {
-            let observed = cache.snapshot(name, project.target.as_deref());
-            let input = Input {
-                project: name,
-                target: match (&project.manifest, &project.target) {
-                    (Some(_), Some(target)) => Target::Declared(target),
-                    (Some(_), None) => Target::Unknown,
-                    (None, last) => Target::Removed { last: last.as_deref(), confirmed: true },
-                },
-                absences_confirmed: true,
-                guard_tripped: survey.guard.is_some(),
-                observed: &observed,
-                in_flight: &BTreeMap::new(),
-                ledger: &project.ledger,
-                healthy: project.healthy.as_deref(),
-                others: &states,
-                capabilities: connection.info.capabilities,
-                recovery: options.recovery,
-                instance: &instance,
-                take_over: options.take_over,
-                room: Room::default(),
-                seed: seed(&instance),
-                now: clock.now(),
-            };
-            project.decision = decide::decide(&input);
-            project.decided = project.target.as_ref().map(|t| t.revision.clone());
+        let states: BTreeMap<_, _> = found.iter().map(|(name, found)| (name.clone(), found.state())).collect();
+        for (name, project) in &mut found {
+            let observed = world.snapshot(name, project.revision.in_force.as_deref());
+            let input = general.situation(name, project, &observed, &states).input();
+            let decision = decide::decide(&input);
             if round == 1 {
                 let mut plan = forecast(&input);
                 if options.watched {
                     plan.leave_throttles();
                 }
                 survey.plans.push(plan);
-                let containers: Vec<_> = cache.of_project(name).collect();
-                survey.projects.push(view::view(
-                    project,
-                    &containers,
-                    reading.commit.clone(),
-                    (&Board::default(), options.recovery, clock.now()),
-                ));
+            }
+            project.decision = decision;
+            project.revision.decided = project.revision.in_force.as_ref().map(|t| t.revision.clone());
+            if round == 1 {
+                let view = general.view(name, project, &world, reading.commit.clone());
+                survey.projects.push(view);
             }
         }
     }
     Ok(survey)
 }
 
-fn all_remembered(state: &Path) -> Result<BTreeMap<ProjectName, Remembered>, LedgerError> {
-    Ok(remembered(state)?.0)
+/// What is remembered and what was read, by project; and why nothing would be removed.
+fn gather(
+    memory: Memory,
+    manifests: &[Arc<Loaded>],
+    scope: &Scope,
+    now: Timestamp,
+) -> (BTreeMap<ProjectName, Found>, Option<String>) {
+    let mut others = BTreeMap::new();
+    let mut found: BTreeMap<ProjectName, Found> = BTreeMap::new();
+    for (name, remembered) in memory.projects {
+        if scope.owns(&remembered.ledger) {
+            found.insert(name, Found::of(remembered));
+        } else {
+            others.insert(name, remembered);
+        }
+    }
+    let all_before = found.len();
+    let known = found.iter().map(|(name, found)| (name, found.revision.in_force.as_deref(), None));
+    for (name, loaded) in by_name(known, manifests) {
+        let entry = found.entry(name.clone()).or_insert_with(|| Found::of(others.remove(&name).unwrap_or_default()));
+        if let Some(project) = &loaded.project {
+            entry.revision.take(&mut entry.ledger, Arc::clone(project), now, |_| None);
+        }
+        entry.manifest = Some(loaded);
+    }
+    let vanished = found.values().filter(|found| found.manifest.is_none()).count();
+    let guard = too_many(vanished, all_before.max(found.len()))
+        .then(|| format!("{vanished} of {} projects vanished at once", found.len()));
+    (found, guard)
+}
+
+/// What the Engine has of these projects.
+async fn observe(
+    engine: &dyn EngineRead,
+    info: crate::engine::EngineInfo,
+    found: &BTreeMap<ProjectName, Found>,
+    host: Option<&HostPolicy>,
+    now: Timestamp,
+) -> Result<World, EngineError> {
+    let (projects, memory): (BTreeSet<ProjectName>, _) = (found.keys().cloned().collect(), info.memory);
+    let connection = link::look(engine, info, &projects).await?;
+    let mut world = World::default();
+    world.follow_only(found.iter().map(|(name, found)| (name, found.revision.in_force.as_deref())));
+    world.met(connection, &projects, projects.iter());
+    let host = host.and_then(|host| read_host(host, now));
+    world.host_is(host.filter(|host| Some(host.memory) == memory));
+    for reference in world.unknown_images() {
+        let image = engine.image(&reference).await?;
+        world.set_image(&reference, image);
+    }
+    for found in found.values() {
+        let Some(target) = &found.revision.in_force else { continue };
+        let seen = files::look_now(target, world.of_project(&target.name));
+        let mut contents = found.ledger.contents.clone();
+        world.compare(&mut Compare { engine, target, now: None, files: &|id| seen.get(id), contents: &mut contents });
+    }
+    Ok(world)
+}
+
+/// What holds for all projects.
+struct General<'a> {
+    guard_tripped: bool,
+    capabilities: Capabilities,
+    rules: Rules<'a>,
+    now: Timestamp,
+}
+
+impl<'a> General<'a> {
+    fn situation<'s>(
+        &'s self,
+        project: &'s ProjectName,
+        found: &'s Found,
+        observed: &'s Observed,
+        others: &'s BTreeMap<ProjectName, ProjectState>,
+    ) -> Situation<'s>
+    where
+        'a: 's,
+    {
+        static NOTHING: BTreeMap<crate::model::ledger::Subject, decide::Action> = BTreeMap::new();
+        let is_there = found.manifest.is_some();
+        Situation {
+            project,
+            manifest: ManifestState { is_there, absences_confirmed: true, removal_confirmed: true },
+            revision: &found.revision,
+            ledger: &found.ledger,
+            observed,
+            in_flight: &NOTHING,
+            others,
+            guard_tripped: self.guard_tripped,
+            capabilities: self.capabilities,
+            room: Room::default(),
+            rules: self.rules,
+            now: self.now,
+        }
+    }
+
+    fn view(&self, name: &ProjectName, found: &Found, world: &World, commit: Option<String>) -> ProjectView {
+        publish::view(&Outlook {
+            name,
+            state: found.state(),
+            manifest: found.manifest.as_deref(),
+            revision: &found.revision,
+            ledger: &found.ledger,
+            decision: &found.decision,
+            in_flight: &BTreeMap::new(),
+            containers: world.of_project(name).collect(),
+            last_converged: None,
+            commit,
+            probed: &Board::default(),
+            recovery: self.rules.recovery,
+            now: self.now,
+        })
+    }
 }
 
 /// What a state folder remembers; one that is not there remembers nothing, and is not made.
-fn remembered(state: &Path) -> Result<(BTreeMap<ProjectName, Remembered>, InstanceId), LedgerError> {
-    if !state.join("instance").is_file() {
-        return Ok((BTreeMap::new(), InstanceId::trusted("-")));
+fn remembered(state: &Path) -> Result<(Memory, InstanceId), LedgerError> {
+    match Store::look_into(state)? {
+        Some(store) => Ok((store.projects()?, store.instance()?)),
+        None => Ok((Memory::default(), InstanceId::trusted("-"))),
     }
-    let store = Store::open(state)?;
-    Ok((store.projects()?, store.instance()?))
 }
 
 impl Survey {

@@ -9,7 +9,10 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::codec::{Framed, LinesCodec};
 
-use super::{Handle, Operation, Refused, Reply};
+use super::{Answer, Handle, OperationError, Request};
+
+/// The answer to a request.
+pub type Reply = Result<Answer, OperationError>;
 
 /// A request longer than this is none.
 const MAX_REQUEST: usize = 64 * 1024;
@@ -44,9 +47,9 @@ pub fn serve(folder: &Path, handle: Handle) -> io::Result<tokio::task::JoinHandl
 async fn converse(stream: UnixStream, handle: Handle) -> Option<()> {
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_REQUEST));
     let line = lines.next().await?.ok()?;
-    let reply = match serde_json::from_str::<Operation>(&line) {
-        Ok(operation) => handle.ask(operation).await,
-        Err(error) => Err(Refused(format!("not a request: {error}"))),
+    let reply: Reply = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => handle.submit(request).await,
+        Err(error) => Err(OperationError::refused(format!("not a request of this version of evenkeel: {error}"))),
     };
     lines.send(serde_json::to_string(&reply).ok()?).await.ok()
 }
@@ -60,7 +63,7 @@ pub async fn is_served(folder: &Path) -> bool {
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn ask(folder: &Path, operation: &Operation) -> io::Result<Option<Reply>> {
+pub async fn ask(folder: &Path, request: &Request) -> io::Result<Option<Reply>> {
     let stream = match UnixStream::connect(path(folder)).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -69,7 +72,7 @@ pub async fn ask(folder: &Path, operation: &Operation) -> io::Result<Option<Repl
         Err(error) => return Err(error),
     };
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_ANSWER));
-    let request = serde_json::to_string(operation).map_err(io::Error::other)?;
+    let request = serde_json::to_string(request).map_err(io::Error::other)?;
     let conversation = async {
         lines.send(request).await.map_err(io::Error::other)?;
         let line = lines.next().await.ok_or(io::ErrorKind::UnexpectedEof)?.map_err(io::Error::other)?;

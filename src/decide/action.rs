@@ -271,6 +271,31 @@ impl Action {
         }
     }
 
+    /// What was done to what, in a few words, once it is done.
+    pub fn done(&self) -> String {
+        match self {
+            Self::CreateContainer { name, .. } => format!("created {name}"),
+            Self::StartContainer { service, number, .. } => format!("started {service}/{number}"),
+            Self::StopContainer { service, number, .. } => format!("stopped {service}/{number}"),
+            Self::RemoveContainer { service, number, .. } => format!("removed {service}/{number}"),
+            Self::RenameContainer { service, number, name, .. } => format!("renamed {service}/{number} to {name}"),
+            Self::ConnectNetwork { service, number, key, .. } => format!("connected {service}/{number} to {key}"),
+            Self::DisconnectNetwork { service, number, name, .. } => {
+                format!("disconnected {service}/{number} from {name}")
+            }
+            Self::UpdateContainer { service, number, .. } => format!("updated {service}/{number} in place"),
+            Self::UnpauseContainer { service, number, .. } => format!("unpaused {service}/{number}"),
+            Self::RunHooks { service, number, .. } => format!("ran the hooks of {service}/{number}"),
+            Self::SignalContainer { service, number, signal, .. } => format!("sent {signal} to {service}/{number}"),
+            Self::CreateNetwork { name, .. } => format!("created network {name}"),
+            Self::RemoveNetwork { name, .. } => format!("removed network {name}"),
+            Self::CreateVolume { name, .. } => format!("created volume {name}"),
+            Self::RemoveVolume { name } => format!("removed volume {name}"),
+            Self::BuildImage { image, .. } => format!("built {image}"),
+            Self::PullImage { image } => format!("pulled {image}"),
+        }
+    }
+
     /// A bounded word for metrics.
     pub fn kind(&self) -> &'static str {
         match self {

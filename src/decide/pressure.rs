@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::model::policy::GuardPolicy;
 use crate::model::usage::{HostLoad, Scarce, Squeeze, Ticks};
 use crate::model::{ContainerId, Timestamp, time};
 
@@ -20,29 +21,6 @@ const DEEPEST: f64 = 0.25;
 const SHALLOWEST: f64 = 0.9;
 /// Under this part of all thresholds the host is at ease: between that and the thresholds nothing moves.
 const EASE: f64 = 0.7;
-
-/// When a host is hard pressed. Parts are of one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GuardPolicy {
-    /// Services are squeezed; else the host is only looked at.
-    pub enabled: bool,
-    /// From this pressure on.
-    pub cpu: f64,
-    /// From this pressure on.
-    pub memory: f64,
-    /// From this pressure on.
-    pub io: f64,
-    /// Below this part of the memory.
-    pub free_memory: f64,
-    /// For so long, before each move.
-    pub lasting: Duration,
-}
-
-impl Default for GuardPolicy {
-    fn default() -> Self {
-        Self { enabled: false, cpu: 0.6, memory: 0.2, io: 0.4, free_memory: 0.05, lasting: Duration::from_secs(15) }
-    }
-}
 
 /// How far a host is beyond a threshold: from 1 on it is.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,62 +2,12 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Cause, Input};
+use crate::model::policy::RecoveryPolicy;
 use crate::model::ledger::{Failure, Subject};
 use crate::model::observed::{Container, ContainerState};
 use crate::model::service::{FailureKind, RestartPolicy, Strategy};
 use crate::model::{Service, Timestamp, hash, time};
-
-/// The pace of the controller's own restarts and retries.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RecoveryPolicy {
-    /// The delay before the second attempt; the first is made at once.
-    pub initial: Duration,
-    /// Each further delay is this much longer.
-    pub factor: f64,
-    /// The longest delay. Kubelet's: 5 min.
-    pub max: Duration,
-    /// The part of a delay that is drawn, 0 to 1.
-    pub jitter: f64,
-    /// After so long a run the count begins anew. Kubelet's: 10 min.
-    pub reset_after: Duration,
-    /// So many restarts of a replica within the window; then its breaker opens.
-    pub max_attempts: u32,
-    /// The time that restarts are counted in.
-    pub window: Duration,
-    /// How long nothing is tried once the breaker is open; then one try is made.
-    pub cool_down: Duration,
-    /// After so long without its first passing check, its start period apart, a start has failed.
-    pub start_timeout: Duration,
-    /// Recoveries at the same time, of all projects.
-    pub max_parallel: u32,
-    /// What is not well, but has not ended, is started again.
-    pub enabled: bool,
-    /// How often an hour a registry is asked again for images that it did not give, all of them together. Docker Hub lets
-    /// a host pull 100 images in six hours unless it logs in.
-    pub pull_retries: u32,
-}
-
-impl Default for RecoveryPolicy {
-    fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(1),
-            factor: 2.0,
-            max: Duration::from_secs(300),
-            jitter: 0.1,
-            reset_after: Duration::from_secs(600),
-            max_attempts: 5,
-            window: Duration::from_secs(600),
-            cool_down: Duration::from_secs(300),
-            start_timeout: Duration::from_secs(600),
-            max_parallel: 10,
-            enabled: true,
-            pull_retries: 60,
-        }
-    }
-}
 
 impl RecoveryPolicy {
     /// With what a service says of itself.

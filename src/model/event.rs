@@ -8,7 +8,7 @@ use super::Timestamp;
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Rises by one.
+    /// Rises from event to event, across restarts of the controller, too; not by one.
     pub id: u64,
     /// When.
     pub timestamp: Timestamp,
@@ -24,6 +24,9 @@ pub struct Event {
     pub service_id: Option<String>,
     /// In words.
     pub message: String,
+    /// What programs need of it; which fields there are depends on the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
 }
 
 /// What kind of event.

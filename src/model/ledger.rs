@@ -60,6 +60,8 @@ pub struct ProjectLedger {
     pub failed: BTreeMap<String, FailedRevision>,
     /// The revision that was given up for the healthy one.
     pub rolled_back: Option<RolledBack>,
+    /// When an operator last had everything tried anew that had failed.
+    pub retried: Option<Timestamp>,
     /// When a step was last begun, or given up, whose answer never came: its call may take effect yet.
     pub unanswered: Option<Timestamp>,
     /// Steps whose outcome is not known yet.
@@ -67,6 +69,31 @@ pub struct ProjectLedger {
 }
 
 impl ProjectLedger {
+    /// Forgets what is remembered of containers that are gone; says whether there was anything.
+    pub fn forget_containers(&mut self, is_there: impl Fn(&ContainerId) -> bool) -> bool {
+        let size = |ledger: &Self| {
+            [
+                ledger.prepared.len(),
+                ledger.fits.len(),
+                ledger.contents.len(),
+                ledger.hooked.len(),
+                ledger.throttled.len(),
+                ledger.slots.values().map(|slot| slot.ended.len() + slot.gave_up.len()).sum(),
+            ]
+        };
+        let before = size(self);
+        self.prepared.retain(&is_there);
+        self.fits.retain(|id, _| is_there(id));
+        self.contents.retain(|id, _| is_there(id));
+        self.hooked.retain(|id, _| is_there(id));
+        self.throttled.retain(|id, _| is_there(id));
+        for slot in self.slots.values_mut() {
+            slot.ended.retain(&is_there);
+            slot.gave_up.retain(&is_there);
+        }
+        size(self) != before
+    }
+
     /// What is remembered of a job that is done; not while a start may have run it again.
     pub fn completion(&self, job: &ServiceName) -> Option<&Completion> {
         self.completions.get(job).filter(|done| done.doubt.as_ref().is_none_or(|doubt| doubt.seen_idle))
@@ -239,6 +266,16 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// One try is made at once, also where the breaker is open. Restarts so far still count: asking over and over makes no
+    /// faster pace.
+    pub fn try_at_once(&mut self) {
+        self.restarts = 0;
+        self.last_restart = None;
+        if let Some(breaker) = &mut self.breaker {
+            *breaker = Breaker { opened: Timestamp::UNIX_EPOCH, tried: None };
+        }
+    }
+
     /// Restarts so far count no more, and the breaker is closed.
     pub fn forget_restarts(&mut self) {
         self.recent.clear();

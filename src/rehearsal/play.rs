@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use super::faults::{Candidate, Fault};
 use super::report::{Marker, Rehearsal, Stretch};
 use super::timeline::Recorder;
 use super::{Stage, StageOptions, hands, scene};
-use crate::control::Options;
-use crate::control::watch::WatchOptions;
+use crate::control::intake::watch::WatchOptions;
+use crate::control::{Options, Scope};
 use crate::engine::sim::{Model, SimEngine};
 use crate::manifest::interpolate::Variables;
 use crate::model::{ContainerId, Project, ServiceId, Timestamp};
@@ -36,10 +35,8 @@ const EPOCH: i64 = 1_767_225_600;
 
 /// What is rehearsed.
 pub struct Play<'a> {
-    /// The manifests directory, or one manifest.
-    pub root: PathBuf,
-    /// The root is one manifest.
-    pub single: bool,
+    /// The manifests.
+    pub scope: Scope,
     /// Variables for interpolation.
     pub environment: Variables,
     /// The controller's options; where the root and the Engine are is said here.
@@ -127,8 +124,8 @@ impl<'a> Performance<'a> {
         std::fs::write(state.path().join("instance"), format!("rehearsal-{}", play.seed))
             .with_context(|| format!("{} cannot be written", state.path().display()))?;
         let options = StageOptions {
-            control: Options { root: play.root.clone(), single: play.single, ..play.control.clone() },
-            watch: WatchOptions { root: play.root.clone(), environment: play.environment.clone(), rescan: play.rescan },
+            control: Options { scope: play.scope.clone(), ..play.control.clone() },
+            watch: WatchOptions { root: play.scope.root().to_owned(), environment: play.environment.clone(), rescan: play.rescan },
             state: state.path().to_owned(),
         };
         let began = Instant::now();

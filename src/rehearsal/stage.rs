@@ -8,11 +8,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::VirtualClock;
-use crate::control::ledger::{LedgerError, Store};
+use crate::control::intake::watch::{News, WatchOptions, watch};
+use crate::control::ledger::{LedgerError, Lock, LockError, Store};
 use crate::control::publish::Observer;
-use crate::control::watch::{News, WatchOptions, watch};
-use crate::control::{Clock, Controller, Handle, Options};
+use crate::control::{Controller, Decider, Faultless, Handle, Options, Parts};
 use crate::engine::sim::{Client, SimEngine};
+
+/// Requests for a reading that may wait for the watcher.
+const REREADS: usize = 16;
 
 /// Runs something in virtual time, on this thread alone.
 ///
@@ -43,7 +46,19 @@ pub struct Stage {
     /// Told when the engine decided that the controller ends.
     pub died: Arc<Notify>,
     options: StageOptions,
+    decider: Arc<dyn Decider>,
     running: Option<Running>,
+}
+
+/// Why a controller does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder is not to be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// What is remembered cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 struct Running {
@@ -52,33 +67,47 @@ struct Running {
     control: JoinHandle<()>,
     watcher: JoinHandle<()>,
     news: mpsc::Sender<()>,
+    _lock: Lock,
 }
 
 impl Stage {
     /// A stage on which no controller runs yet.
     pub fn new(engine: SimEngine, options: StageOptions) -> Self {
         let clock = Arc::new(VirtualClock::new(engine.now()));
-        Self { engine, clock, died: Arc::default(), options, running: None }
+        Self { engine, clock, died: Arc::default(), options, decider: Arc::new(Faultless), running: None }
+    }
+
+    /// With another one that decides: to show that a fault of it would be found.
+    #[must_use]
+    pub fn decided_by(mut self, decider: Arc<dyn Decider>) -> Self {
+        self.decider = decider;
+        self
     }
 
     /// Starts the controller, as a process that was not there before: all it knows stands on the disk.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
-    pub fn start(&mut self, observer: Arc<dyn Observer>) -> Result<Handle, LedgerError> {
+    /// When the state folder cannot be had, or the ledger cannot be read.
+    pub fn start(&mut self, observer: Arc<dyn Observer>) -> Result<Handle, StartError> {
         self.kill();
-        let store = Store::open(&self.options.state)?;
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let (readings, asked) = mpsc::unbounded_channel();
+        let lock = Lock::take(&self.options.state, "a simulation")?;
+        let (rereads, asked) = mpsc::channel(REREADS);
         let (news, told) = mpsc::channel(1);
         let client = self.engine.client();
-        let control = self.options.control.clone();
-        let (controller, handle) =
-            Controller::new(control, Arc::new(client.clone()), store, clock, observer, readings)?;
-        let controller = controller.probed_by(Arc::new(client.clone()));
-        let sink = handle.clone();
-        let watch_options = self.options.watch.clone();
-        let watcher = tokio::spawn(watch(watch_options, News::Told(told), asked, move |r| sink.reading(r)));
+        let parts = Parts {
+            clock: Arc::clone(&self.clock) as _,
+            observer,
+            prober: Arc::new(client.clone()),
+            decider: Arc::clone(&self.decider),
+            ..Parts::new(Arc::new(client.clone()), Store::open(&lock)?, rereads)
+        };
+        let options = Options { in_place: true, ..self.options.control.clone() };
+        let (controller, handle) = Controller::new(options, parts)?;
+        let (sink, watch_options) = (handle.clone(), self.options.watch.clone());
+        let watcher = tokio::spawn(async move {
+            let (mut asked, sink) = (asked, &sink);
+            watch(watch_options, News::Told(told), &mut asked, |reading| sink.reading(reading)).await;
+        });
         let control = tokio::spawn(controller.run());
         let killed = (control.abort_handle(), watcher.abort_handle());
         let died = Arc::clone(&self.died);
@@ -87,7 +116,7 @@ impl Stage {
             killed.1.abort();
             died.notify_one();
         });
-        self.running = Some(Running { handle: handle.clone(), client, control, watcher, news });
+        self.running = Some(Running { handle: handle.clone(), client, control, watcher, news, _lock: lock });
         Ok(handle)
     }
 

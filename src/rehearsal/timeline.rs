@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 use super::book::{Book, Mind};
 use super::looks;
 use super::report::{EventRow, StepRow, Stretch};
-use crate::control::publish::{Notice, Observer};
-use crate::decide::{Decision, Input, Target};
+use crate::control::publish::Observer;
+use crate::decide::{Decision, Input, Step, Target};
 use crate::engine::sim::{Call, Director, Upset, World};
 use crate::engine::{EngineEvent, EventKind};
-use crate::model::{ContainerId, Project, ServiceId, Timestamp};
+use crate::model::record::{Record, RecordData};
+use crate::model::{ContainerId, Project, ProjectName, ServiceId, Timestamp};
 
 /// Writes down what happens; a clone writes into the same book.
 #[derive(Clone)]
@@ -125,54 +126,58 @@ impl Director for Recorder {
 }
 
 impl Observer for Recorder {
-    fn notice(&self, notice: &Notice<'_>) {
+    fn record(&self, record: &Record) {
         let mut book = self.book();
         let now = book.now();
-        match notice {
-            Notice::StepStarted { project, step } => {
-                let service = step.action.service();
-                let row = StepRow {
-                    at_ms: now,
-                    took_ms: None,
-                    project: project.to_string(),
-                    service: service.map(|s| format!("{project}.{s}")),
-                    kind: step.action.kind(),
-                    text: looks::action(&step.action),
-                    because: looks::cause(&step.cause, book.epoch),
-                    error: None,
-                };
-                book.steps.push(row);
-                let at = book.steps.len() - 1;
-                let key = ((*project).clone(), step.action.subject());
-                book.in_flight.insert(key, (at, (*step).clone()));
-                book.refresh(Some(project));
+        if let (RecordData::ServiceRestarted { .. }, Some(project), Some(service)) =
+            (&record.data, &record.project, &record.service)
+        {
+            book.restarts.controller += 1;
+            let id = ServiceId { project: project.clone(), service: service.clone() };
+            if let Some(row) = book.rows.get_mut(&id) {
+                row.restarts += 1;
             }
-            Notice::StepEnded { project, step, error, .. } => {
-                let key = ((*project).clone(), step.action.subject());
-                if let Some((at, _)) = book.in_flight.remove(&key)
-                    && let Some(row) = book.steps.get_mut(at)
-                {
-                    row.took_ms = Some(now - row.at_ms);
-                    row.error = error.map(str::to_owned);
-                }
-                book.refresh(Some(project));
-            }
-            Notice::Restarted { project, service, .. } => {
-                book.restarts.controller += 1;
-                let id = ServiceId { project: (*project).clone(), service: (*service).clone() };
-                if let Some(row) = book.rows.get_mut(&id) {
-                    row.restarts += 1;
-                }
-            }
-            Notice::Event(event) => book.events.push(EventRow {
-                at_ms: now,
-                event_type: event.event_type,
-                severity: event.severity,
-                about: event.service_id.clone().or_else(|| event.project.clone()),
-                message: event.message.clone(),
-            }),
-            _ => {}
         }
+        let Some(event) = record.event() else { return };
+        book.events.push(EventRow {
+            at_ms: now,
+            event_type: event.event_type,
+            severity: event.severity,
+            about: event.service_id.or(event.project),
+            message: event.message,
+        });
+    }
+
+    fn begins(&self, project: &ProjectName, step: &Step) {
+        let mut book = self.book();
+        let service = step.action.service();
+        let row = StepRow {
+            at_ms: book.now(),
+            took_ms: None,
+            project: project.to_string(),
+            service: service.map(|s| format!("{project}.{s}")),
+            kind: step.action.kind(),
+            text: looks::action(&step.action),
+            because: looks::cause(&step.cause, book.epoch),
+            error: None,
+        };
+        book.steps.push(row);
+        let at = book.steps.len() - 1;
+        book.in_flight.insert((project.clone(), step.action.subject()), (at, step.clone()));
+        book.refresh(Some(project));
+    }
+
+    fn ended(&self, project: &ProjectName, step: &Step, error: Option<&str>) {
+        let mut book = self.book();
+        let now = book.now();
+        let key = (project.clone(), step.action.subject());
+        if let Some((at, _)) = book.in_flight.remove(&key)
+            && let Some(row) = book.steps.get_mut(at)
+        {
+            row.took_ms = Some(now - row.at_ms);
+            row.error = error.map(str::to_owned);
+        }
+        book.refresh(Some(project));
     }
 
     fn decided(&self, input: &Input<'_>, decision: &Decision) {

@@ -10,10 +10,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control::host::HostOptions;
-use crate::control::probing::HealthOptions;
-use crate::decide::RecoveryPolicy;
-use crate::decide::pressure::GuardPolicy;
+use crate::model::policy::{GuardPolicy, HealthPolicy, HostPolicy, RecoveryPolicy};
 pub use sections::{
     Api, Backoff, EngineSettings, Health, HostGuard, Manifests, Metrics, Reconcile, Recovery, State, Thresholds,
 };
@@ -161,15 +158,15 @@ impl Settings {
     }
 
     /// How probes are made.
-    pub fn health_options(&self) -> HealthOptions {
+    pub fn health_options(&self) -> HealthPolicy {
         let sections::Health { interval, timeout, retries, batch_size, .. } = &self.health;
-        HealthOptions { interval: interval.0, timeout: timeout.0, retries: *retries, batch_size: *batch_size }
+        HealthPolicy { interval: interval.0, timeout: timeout.0, retries: *retries, batch_size: *batch_size }
     }
 
     /// How the host is watched. `stays`: by one that stays, and can give back what it takes.
-    pub fn host_options(&self, stays: bool) -> HostOptions {
+    pub fn host_options(&self, stays: bool) -> HostPolicy {
         let HostGuard { enabled, interval, r#for, threshold, proc } = &self.host_guard;
-        let policy = GuardPolicy {
+        let guard = GuardPolicy {
             enabled: *enabled && stays,
             cpu: threshold.cpu.0,
             memory: threshold.memory.0,
@@ -177,7 +174,7 @@ impl Settings {
             free_memory: threshold.free_memory.0,
             lasting: r#for.0,
         };
-        HostOptions { proc: proc.clone(), interval: interval.0, policy }
+        HostPolicy { proc: proc.clone(), interval: interval.0, guard }
     }
 
     /// The pace of restarts and retries.

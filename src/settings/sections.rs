@@ -6,9 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::units::{Percent, Span};
-use crate::control::probing::HealthOptions;
-use crate::decide::RecoveryPolicy;
-use crate::decide::pressure::GuardPolicy;
+use crate::model::policy::{GuardPolicy, HealthPolicy, LedgerFormat, RecoveryPolicy};
 
 /// `manifests`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +40,8 @@ pub struct EngineSettings {
 pub struct State {
     /// The folder; otherwise `/var/lib/evenkeel` for root, `~/.local/state/evenkeel` for others.
     pub dir: Option<PathBuf>,
+    /// The format in which the ledger is written: `previous` before going back to an older evenkeel.
+    pub format: LedgerFormat,
 }
 
 /// `api`.
@@ -102,7 +102,7 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        let HealthOptions { interval, timeout, retries, batch_size } = HealthOptions::default();
+        let HealthPolicy { interval, timeout, retries, batch_size } = HealthPolicy::default();
         Self { interval: Span(interval), timeout: Span(timeout), retries, batch_size, stats: true }
     }
 }

@@ -1,20 +1,23 @@
-//! Prometheus metrics. Counters and histograms are fed by control's notices, gauges are read off its snapshot when they
+//! Prometheus metrics. Counters and histograms are fed by the bus of records, gauges are read off its snapshot when they
 //! are asked for. Labels are bounded sets: never an error text, never a container id.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
+use prometheus::core::Collector as _;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Counter, Encoder, Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
-use crate::control::board::Board;
-use crate::control::publish::{Notice, Observer, ServiceView, Snapshot};
+use crate::control::publish::{Follower, Heard, ServiceView, Snapshot};
+use crate::control::sensors::Board;
 use crate::decide::BreakerState;
-use crate::model::Timestamp;
-use crate::model::event::EventType;
 use crate::model::health::HealthClass;
+use crate::model::record::{Record, RecordData};
 use crate::model::state::ProjectState;
 use crate::model::usage::Usage;
+use crate::model::{ProjectName, ServiceName, Timestamp};
 
 /// All metrics of one controller.
 pub struct Metrics {
@@ -35,6 +38,8 @@ pub struct Metrics {
     usage: [GaugeVec; 6],
     engine_events: IntCounter,
     resync: IntCounter,
+    invariants: IntCounter,
+    missed: IntCounter,
     requests: IntCounterVec,
     request_duration: HistogramVec,
     converged: GaugeVec,
@@ -126,6 +131,8 @@ impl Metrics {
             ],
             engine_events: counter("engine_events_total", "Events that the Docker Engine sent")?,
             resync: counter("resync_total", "Full resyncs with the Docker Engine")?,
+            invariants: counter("invariant_violations_total", "Steps that were not taken, as they would break an invariant")?,
+            missed: counter("records_missed_total", "Records that these metrics did not count, as too many came at once")?,
             requests: counters("http_requests_total", "Requests to the API", &["method", "route", "status"])?,
             request_duration: histograms(
                 "http_request_duration_seconds",
@@ -159,6 +166,7 @@ impl Metrics {
     /// All metrics in Prometheus' text format.
     pub fn render(&self, snapshot: &Snapshot, usage: &Board<Usage>) -> String {
         let _alone = self.one_scrape.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.drop_gone(snapshot);
         self.read_off(snapshot, usage);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
@@ -259,54 +267,115 @@ fn health_class(view: &ServiceView, engine_up: bool) -> f64 {
     f64::from(if engine_up { view.class } else { HealthClass::Unknown }.number())
 }
 
-impl Observer for Metrics {
-    fn notice(&self, notice: &Notice<'_>) {
-        match notice {
-            Notice::StepEnded { project, step, took, error } => {
-                let result = if error.is_some() { "error" } else { "ok" };
-                let kind = step.action.kind();
-                self.steps.with_label_values(&[project.as_str(), kind, result]).inc();
-                self.step_duration.with_label_values(&[kind]).observe(took.as_secs_f64());
+impl Metrics {
+    /// Counts what is told from now on, until the controller has ended.
+    pub async fn follow(&self, mut follower: Follower) {
+        while let Some(heard) = follower.next().await {
+            match heard {
+                Heard::Record(record) => self.count(&record),
+                Heard::Missed(count) => self.missed.inc_by(count),
             }
-            Notice::Decided { project, changes, .. } => {
-                let result = if *changes { "changes" } else { "none" };
-                self.reconcile.with_label_values(&[project.as_str(), result]).inc();
-            }
-            Notice::Converged { project, took } => {
-                self.reconcile_duration.with_label_values(&[project.as_str()]).observe(took.as_secs_f64());
-            }
-            Notice::Restarted { project, service, kind, critical } => {
-                let labels = [
-                    format!("{project}.{service}"),
-                    service.to_string(),
-                    kind.unwrap_or_default().to_owned(),
-                    critical.to_string(),
-                    project.to_string(),
-                ];
-                let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-                self.restarts.with_label_values(&labels).inc();
-            }
-            Notice::Probed { project, service, latency } => {
-                let id = format!("{project}.{service}");
-                let result = if latency.is_some() { "success" } else { "failure" };
-                self.health_checks.with_label_values(&[id.as_str(), result]).inc();
-                if let Some(latency) = latency {
-                    self.response_time.with_label_values(&[id.as_str()]).observe(latency.as_secs_f64());
-                }
-            }
-            Notice::EngineEvent => self.engine_events.inc(),
-            Notice::Resync => self.resync.inc(),
-            Notice::Event(event) => {
-                let Some(project) = event.project.as_deref() else { return };
-                match event.event_type {
-                    EventType::ForeignAction => self.foreign_actions.with_label_values(&[project]).inc(),
-                    EventType::DriftRepaired => self.repairs.with_label_values(&[project]).inc(),
-                    EventType::RolloutCompleted => self.rollouts.with_label_values(&[project, "completed"]).inc(),
-                    EventType::RolledBack => self.rollouts.with_label_values(&[project, "rolled_back"]).inc(),
-                    _ => {}
-                }
-            }
-            Notice::StepStarted { .. } => {}
         }
     }
+
+    fn count(&self, record: &Record) {
+        let project = record.project.as_ref().map(ProjectName::as_str);
+        match &record.data {
+            RecordData::EngineEvent => self.engine_events.inc(),
+            RecordData::Resync => self.resync.inc(),
+            RecordData::InvariantViolated { .. } => self.invariants.inc(),
+            data => {
+                if let Some(project) = project {
+                    self.count_of(project, record.service.as_ref(), data);
+                }
+            }
+        }
+    }
+
+    fn count_of(&self, project: &str, service: Option<&ServiceName>, data: &RecordData) {
+        match data {
+            RecordData::StepEnded { step, took_us, error } => {
+                let result = if error.is_some() { "error" } else { "ok" };
+                let kind = step.action.as_str();
+                self.steps.with_label_values(&[project, kind, result]).inc();
+                self.step_duration.with_label_values(&[kind]).observe(seconds(*took_us));
+            }
+            RecordData::Decided { changes, .. } => {
+                let result = if *changes { "changes" } else { "none" };
+                self.reconcile.with_label_values(&[project, result]).inc();
+            }
+            RecordData::Converged { took_ms } => {
+                let took = std::time::Duration::from_millis(*took_ms).as_secs_f64();
+                self.reconcile_duration.with_label_values(&[project]).observe(took);
+            }
+            RecordData::ServiceRestarted { service_type, critical, .. } => {
+                let Some(service) = service else { return };
+                let (id, kind) = (format!("{project}.{service}"), service_type.as_deref().unwrap_or_default());
+                let critical = critical.to_string();
+                self.restarts.with_label_values(&[&id, service.as_str(), kind, &critical, project]).inc();
+            }
+            RecordData::Probed { latency_us } => {
+                let Some(service) = service else { return };
+                let id = format!("{project}.{service}");
+                let result = if latency_us.is_some() { "success" } else { "failure" };
+                self.health_checks.with_label_values(&[id.as_str(), result]).inc();
+                if let Some(latency) = latency_us {
+                    self.response_time.with_label_values(&[id.as_str()]).observe(seconds(*latency));
+                }
+            }
+            RecordData::ForeignAction { .. } => self.foreign_actions.with_label_values(&[project]).inc(),
+            RecordData::DriftRepaired { .. } => self.repairs.with_label_values(&[project]).inc(),
+            RecordData::RolloutCompleted { .. } => self.rollouts.with_label_values(&[project, "completed"]).inc(),
+            RecordData::RolloutFailed { rolled_back: true, .. } | RecordData::RevisionNotRetried { .. } => {
+                self.rollouts.with_label_values(&[project, "rolled_back"]).inc();
+            }
+            _ => {}
+        }
+    }
+
+    /// Drops what was counted of projects and services that are gone: a controller that runs for years does not grow.
+    fn drop_gone(&self, snapshot: &Snapshot) {
+        if !snapshot.manifests_read {
+            return;
+        }
+        let projects: BTreeSet<&str> = snapshot.projects.keys().map(ProjectName::as_str).collect();
+        let services: BTreeSet<&str> =
+            snapshot.projects.values().flat_map(|p| p.services.values()).map(|s| s.id.as_str()).collect();
+        let is_gone = |label: &str, value: &str| match label {
+            "project" => !projects.contains(value),
+            "service_id" => !services.contains(value),
+            _ => false,
+        };
+        for counters in
+            [&self.steps, &self.reconcile, &self.restarts, &self.foreign_actions, &self.repairs, &self.rollouts, &self.health_checks]
+        {
+            for labels in gone(counters.collect(), &is_gone) {
+                let _ = counters.remove(&as_map(&labels));
+            }
+        }
+        for histograms in [&self.reconcile_duration, &self.response_time] {
+            for labels in gone(histograms.collect(), &is_gone) {
+                let _ = histograms.remove(&as_map(&labels));
+            }
+        }
+    }
+}
+
+/// Microseconds as seconds.
+fn seconds(micros: u64) -> f64 {
+    std::time::Duration::from_micros(micros).as_secs_f64()
+}
+
+/// The label sets that are about something that is gone.
+fn gone(families: Vec<MetricFamily>, is_gone: &impl Fn(&str, &str) -> bool) -> Vec<Vec<(String, String)>> {
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let labels = metrics.map(|metric| {
+        let labels = metric.get_label().iter();
+        labels.map(|label| (label.name().to_owned(), label.value().to_owned())).collect::<Vec<_>>()
+    });
+    labels.filter(|labels| labels.iter().any(|(name, value)| is_gone(name, value))).collect()
+}
+
+fn as_map(labels: &[(String, String)]) -> HashMap<&str, &str> {
+    labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

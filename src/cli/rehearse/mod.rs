@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use super::Ended;
 use super::context::Context;
 use super::validate::{Format, print_diagnostics};
-use crate::control::Options;
+use crate::control::{Options, Scope};
 use crate::manifest::{Diagnostic, Severity, duration, load_all};
 use crate::model::Project;
 use crate::rehearsal::{self, LONGEST, Later, Play, Scene, faults, page};
@@ -72,8 +72,7 @@ fn parse_span(text: &str) -> Result<Span, String> {
 
 /// The manifests of a rehearsal, loaded.
 struct Script {
-    root: PathBuf,
-    single: bool,
+    scope: Scope,
     projects: Vec<Arc<Project>>,
     later: Option<Vec<Arc<Project>>>,
     shown_as: Vec<(String, String)>,
@@ -101,8 +100,7 @@ pub(super) fn rehearse(context: &Context, arguments: &Arguments) -> Ended {
     };
     let rehearsed = rehearsal::rehearse(Play {
         control: options(context, &script),
-        root: script.root.clone(),
-        single: script.single,
+        scope: script.scope.clone(),
         environment: context.environment.clone(),
         rescan: context.settings.manifests.rescan.0,
         projects: script.projects.clone(),
@@ -129,14 +127,13 @@ pub(super) fn rehearse(context: &Context, arguments: &Arguments) -> Ended {
 
 fn options(context: &Context, script: &Script) -> Options {
     Options {
-        single: script.single,
         parallel: context.settings.reconcile.parallel,
         start_delay: context.settings.reconcile.start_delay.0,
         resync: context.settings.reconcile.resync.0,
         take_over: context.take_over(),
         recovery: context.recovery(),
         address: "a simulated Engine".to_owned(),
-        ..Options::of(script.root.clone())
+        ..Options::scoped(script.scope.clone())
     }
 }
 
@@ -157,12 +154,12 @@ fn load(context: &Context, root: &Path, real: impl Fn(&mut Diagnostic)) -> anyho
 fn as_they_are(context: &Context, path: Option<&Path>) -> anyhow::Result<Option<Script>> {
     let scope = context.scope(path);
     let shown = path.unwrap_or(&context.settings.manifests.path);
-    let Some(projects) = load(context, &scope.root, |_| {})? else { return Ok(None) };
+    let Some(projects) = load(context, scope.root(), |_| {})? else { return Ok(None) };
     if projects.is_empty() {
         bail!("there is no manifest in {}", shown.display());
     }
-    let shown_as = vec![(scope.root.display().to_string(), shown.display().to_string())];
-    Ok(Some(Script { root: scope.root, single: scope.single, projects, later: None, shown_as, scene: None }))
+    let shown_as = vec![(scope.root().display().to_string(), shown.display().to_string())];
+    Ok(Some(Script { scope, projects, later: None, shown_as, scene: None }))
 }
 
 fn change(context: &Context, old: &Path, new: &Path) -> anyhow::Result<Option<Script>> {
@@ -184,8 +181,10 @@ fn change(context: &Context, old: &Path, new: &Path) -> anyhow::Result<Option<Sc
     }
     let above = scene.root.parent().map(|p| format!("{}/", p.display())).unwrap_or_default();
     Ok(Some(Script {
-        root: scene.root.clone(),
-        single: scene.root.is_file(),
+        scope: match scene.root.is_file() {
+            true => Scope::manifest(scene.root.clone()),
+            false => Scope::directories(vec![scene.root.clone()]),
+        },
         projects,
         later: Some(later),
         shown_as: vec![(above, String::new())],
