@@ -41,8 +41,10 @@ impl Clients {
                 attempt.follow()
             }
         });
-        // The first one who asks for TLS says whose it is; a second one is refused, and that is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        // `main` installs it. A client, one for plain HTTP too, is not made without: reqwest would panic.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(Failure::Answered("this program has no provider of TLS".to_owned()));
+        }
         let mut builder = Client::builder().redirect(on_the_host).no_proxy().user_agent("evenkeel");
         builder = match &tls {
             Some(tls) => builder.resolve(&tls.host, tls.address).danger_accept_invalid_certs(!tls.verify),

@@ -53,7 +53,7 @@ pub trait Prober: Send + Sync {
     ) -> Outcome;
 }
 
-/// Probes over the network of this host.
+/// Probes over the network of this host. Those of HTTP need a provider of TLS, which the program installs at its start.
 pub struct NetworkProber {
     http: http::Clients,
     grpc: grpc::Channels,

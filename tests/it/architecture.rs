@@ -49,6 +49,7 @@ const WORDS: &[(&str, &[&str], &[&str], &str)] = &[
     ("panic!(", &["*"], &[], "no panics outside tests"),
     ("todo!(", &["*"], &[], "no panics outside tests"),
     ("unimplemented!(", &["*"], &[], "no panics outside tests"),
+    ("install_default", &["*"], &["main.rs", "bin/"], "the program installs the one provider of TLS, in `main`"),
     ("println!(", &["cli"], &[], "`outln!` and `errln!` do not panic when nobody reads"),
 ];
 

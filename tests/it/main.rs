@@ -1,12 +1,13 @@
-//! One integration binary: one linker pass for all of it.
+//! What needs nothing but this machine: no Docker Engine, and no network beyond loopback. One binary: one linker pass for all
+//! of it.
 
 mod api;
 mod architecture;
 mod decide;
-mod engine;
 mod manifest;
 mod probe;
+#[path = "../support/program.rs"]
+mod program;
 mod rehearse;
 mod schemas;
 mod sim;
-mod support;

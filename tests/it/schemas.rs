@@ -8,7 +8,7 @@ use evenkeel::settings::Settings;
 use serde_json::{Value, json};
 
 use super::api::house::{BROKEN, House, OTHER, SHOP};
-use super::support::evenkeel;
+use super::program::evenkeel;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

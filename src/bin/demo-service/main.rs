@@ -23,6 +23,8 @@ use clap::Parser;
 use args::{Args, Verb};
 
 fn main() -> ExitCode {
+    // Nothing here speaks TLS, but a client of HTTP is not made without somebody who could.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let args = Args::parse();
     // Without a verb it serves, as the environment says.
     let verb = args.verb.or_else(|| Args::parse_from(["demo-service", "serve"]).verb);

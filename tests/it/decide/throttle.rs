@@ -241,7 +241,7 @@ fn what_is_given_back_is_not_all_that_is_to_be_done_where_the_manifest_says_some
     container.differences = Some(Arc::new(vec![memory]));
     let mut text = String::new();
     for _ in 0..3 {
-        write!(text, "{}--\n", scene.report()).unwrap();
+        writeln!(text, "{}--", scene.report()).unwrap();
         scene.round();
     }
     expect![[r#"

@@ -33,6 +33,12 @@ fn local() -> Reach {
     Reach { addresses: vec![LOCAL], ..Reach::default() }
 }
 
+/// A prober, in a program that has a provider of TLS: `main` does this where it is not a test.
+fn prober() -> NetworkProber {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    NetworkProber::default()
+}
+
 async fn ask(prober: &NetworkProber, kind: &ProbeKind, reach: &Reach) -> Outcome {
     prober.probe(&ContainerId::trusted("c"), kind, Duration::from_secs(2), reach, None).await
 }
@@ -70,7 +76,7 @@ async fn server(elsewhere: u16) -> u16 {
 
 #[tokio::test]
 async fn an_http_answer_is_judged_by_status_header_body_and_the_health_document() {
-    let prober = NetworkProber::default();
+    let prober = prober();
     let port = server(1).await;
     let result = async |probe: HttpProbe| ask(&prober, &ProbeKind::Http(probe), &local()).await.result;
     assert!(result(http(port, "/fine")).await.is_ok());
@@ -96,7 +102,7 @@ async fn an_http_answer_is_judged_by_status_header_body_and_the_health_document(
 
 #[tokio::test]
 async fn redirects_are_followed_on_the_host_and_not_off_it() {
-    let prober = NetworkProber::default();
+    let prober = prober();
     let (elsewhere, count) = (listener().await, Arc::new(AtomicUsize::new(0)));
     let asked = Arc::clone(&count);
     let router =
@@ -134,7 +140,7 @@ async fn a_certificate_is_verified_unless_the_probe_says_otherwise() {
             });
         }
     });
-    let prober = NetworkProber::default();
+    let prober = prober();
     let mut probe = HttpProbe { tls: true, host: Some("probe.test".to_owned()), ..http(port, "/") };
     let refused = ask(&prober, &ProbeKind::Http(probe.clone()), &local()).await.result.unwrap_err();
     assert!(refused.to_lowercase().contains("cert"), "{refused}");
@@ -148,7 +154,7 @@ async fn a_port_that_the_host_has_is_asked_where_the_containers_address_is_not_r
     let (listener, port) = listener().await;
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let reach = Reach { addresses: vec![NOBODY], published: [(80, (LOCAL, port))].into(), host: false };
-    let prober = NetworkProber::default();
+    let prober = prober();
     let outcome = ask(&prober, &ProbeKind::Tcp { port: 80 }, &reach).await;
     assert!(outcome.result.is_ok() && outcome.way == Some(Way::Published), "{outcome:?}");
     // The way that was taken last is tried first.
@@ -168,7 +174,7 @@ async fn a_port_that_the_host_has_is_asked_where_the_containers_address_is_not_r
 async fn who_can_be_reached_in_two_ways_has_all_of_the_time_for_an_answer() {
     let port = server(1).await;
     let reach = Reach { addresses: vec![LOCAL], published: [(port, (LOCAL, port))].into(), host: false };
-    let (prober, late) = (NetworkProber::default(), ProbeKind::Http(http(port, "/late")));
+    let (prober, late) = (prober(), ProbeKind::Http(http(port, "/late")));
     for before in [None, Some(Way::Address)] {
         let limit = Duration::from_millis(600);
         let outcome = prober.probe(&ContainerId::trusted("c"), &late, limit, &reach, before).await;
@@ -184,7 +190,7 @@ async fn who_can_be_reached_in_two_ways_has_all_of_the_time_for_an_answer() {
 async fn who_refuses_or_says_nothing_has_failed_in_time() {
     let (listener, port) = listener().await;
     drop(listener);
-    let prober = NetworkProber::default();
+    let prober = prober();
     for kind in
         [ProbeKind::Tcp { port }, ProbeKind::Http(http(port, "/")), ProbeKind::Grpc { port, service: String::new() }]
     {
@@ -215,7 +221,7 @@ async fn the_health_protocol_of_grpc_is_spoken_over_one_connection() {
         }
     });
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(Box::pin(incoming)));
-    let prober = NetworkProber::default();
+    let prober = prober();
     let grpc = |service: &str| ProbeKind::Grpc { port, service: service.to_owned() };
     let outcome = ask(&prober, &grpc(""), &local()).await;
     assert!(outcome.result.is_ok(), "{outcome:?}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::evenkeel;
+use crate::program::evenkeel;
 
 /// A test's folder.
 struct Place {

@@ -1,10 +1,9 @@
 //! A test's own place: a folder for manifests and state, project names that nobody else has, and the cleaning up.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 use super::controller::{Controller, Start};
 use super::engine::Engine;
 use super::image::image;
+use super::program::evenkeel;
 use super::proxy::Proxy;
 
 /// What a verb said and how it ended.
@@ -210,18 +210,4 @@ impl Drop for World {
             self.engine.remove_images(project);
         }
     }
-}
-
-/// The program, in an empty folder and without any setting of whoever runs the tests.
-pub fn evenkeel(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-    let is_setting = |name: &OsStr| {
-        let name = name.to_string_lossy();
-        ["EVENKEEL_", "COMPOSE_", "DOCKER_"].iter().any(|prefix| name.starts_with(prefix))
-    };
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
-        command.env_remove(name);
-    }
-    command.current_dir(folder);
-    command
 }

@@ -8,24 +8,13 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Controller, SOON, World, wait_for, wait_until};
+use crate::support::{Controller, SOON, World, can_run, wait_for, wait_until};
 
 const WEB: &str = "x-evenkeel: {drift: report}\nservices: {web: {image: IMAGE, network_mode: none, cpus: 0.5}}\n";
 
 /// Where the files are.
 fn files() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join("prometheus")
-}
-
-/// Whether all of these can be run; if not, the test is skipped.
-fn can_run(programs: &[&str]) -> bool {
-    programs.iter().all(|program| {
-        let tried = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-        if let Err(error) = &tried {
-            eprintln!("skipped: no {program} ({error})");
-        }
-        tried.is_ok()
-    })
 }
 
 /// A running Prometheus; killed when dropped.
@@ -153,7 +142,7 @@ fn watch(world: &World, controller: &Controller) -> Prometheus {
 
 #[test]
 fn the_rules_are_valid_and_fire_when_they_should() {
-    if !can_run(&["promtool"]) {
+    if !can_run("promtool") {
         return;
     }
     for line in ["check config prometheus.yml", "check rules alerts.yml", "test rules alerts_test.yml"] {
@@ -166,7 +155,7 @@ fn the_rules_are_valid_and_fire_when_they_should() {
 
 #[test]
 fn drift_that_is_only_reported_fires_until_somebody_puts_it_right() {
-    if !can_run(&["prometheus"]) {
+    if !can_run("prometheus") {
         return;
     }
     let Some(world) = World::new() else { return };

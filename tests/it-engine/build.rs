@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Call, Proxy, SOON, World, wait_for};
+use crate::support::{Call, Proxy, SOON, World, docker_compose, wait_for};
 
 /// A folder beside the manifests, with files.
 fn context(world: &World, files: &[(&str, &str)]) -> String {
@@ -69,7 +69,7 @@ fn an_image_is_built_once_with_its_arguments_and_stage_and_compose_finds_nothing
     world.expect_nothing_to_do();
     assert_eq!(world.verb_at(&proxy.url(), &["apply"]).code, Some(0));
     assert_eq!(builds(&proxy).len(), 1);
-    if let Some(program) = std::env::var_os("EVENKEEL_TEST_COMPOSE") {
+    if let Some(program) = docker_compose() {
         let mut command = Command::new(program);
         command.arg("-f").arg(world.path(&shop)).args(["up", "-d"]).env("DOCKER_HOST", world.engine.url());
         let output = command.output().expect("docker-compose runs");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::metrics::Metrics;
-use super::world::evenkeel;
+use super::program::evenkeel;
 use super::{SOON, wait_for, wait_until};
 
 /// How a controller is started.

@@ -5,11 +5,15 @@ mod controller;
 mod engine;
 mod image;
 mod metrics;
+mod programs;
 mod registry;
+mod skip;
 mod world;
 
 #[path = "../../../benches/support/http.rs"]
 mod http;
+#[path = "../../support/program.rs"]
+mod program;
 #[path = "../../../benches/support/proxy.rs"]
 mod proxy;
 
@@ -17,9 +21,11 @@ use std::time::{Duration, Instant};
 
 pub use controller::Controller;
 pub use engine::{Container, Engine};
+pub use programs::{can_run, docker_compose};
 pub use proxy::{Call, Fault, Proxy};
 pub use registry::Registry;
-pub use world::{Verb, World, evenkeel};
+pub use skip::skip;
+pub use world::{Verb, World};
 
 /// For whatever takes a few seconds at most, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(40);

@@ -33,6 +33,8 @@ mod restart_policy;
 mod rollout;
 mod sharing;
 mod shutdown;
+mod sim;
+mod support;
 mod throttle;
 mod update;
 mod volumes;

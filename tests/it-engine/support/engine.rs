@@ -9,7 +9,7 @@ use evenkeel::model::Timestamp;
 use serde_json::{Value, json};
 
 use super::http::{Connection, quote};
-use super::wait_for;
+use super::{skip, wait_for};
 
 /// The Engine's socket.
 #[derive(Clone, Debug)]
@@ -35,14 +35,14 @@ impl Container {
 }
 
 impl Engine {
-    /// Finds the Engine as the product does. Without one a test in CI fails; elsewhere it is skipped.
+    /// Finds the Engine as the product does. Without one the test is skipped.
+    #[track_caller]
     pub fn find() -> Option<Self> {
         static FOUND: OnceLock<Result<Engine, String>> = OnceLock::new();
         match FOUND.get_or_init(Self::look) {
             Ok(engine) => Some(engine.clone()),
-            Err(why) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => panic!("no Engine: {why}"),
             Err(why) => {
-                println!("skipped: no Engine ({why})");
+                skip(&format!("no Engine: {why}"));
                 None
             }
         }

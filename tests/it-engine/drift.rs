@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Controller, SOON, World, wait_until};
+use crate::support::{Controller, SOON, World, skip, wait_until};
 
 const WEB: &str = r#"
 services:
@@ -250,7 +250,7 @@ fn a_container_made_by_hand_in_place_of_ours_is_told_by_the_field_that_differs()
         world.engine.call("POST", &format!("/networks/{other}/connect"), Some(&connect));
         let (status, words) = world.engine.try_call("POST", &format!("/containers/{id}/start"), None);
         if status >= 300 {
-            println!("skipped: a container with another {path} cannot run here: {words}");
+            skip(&format!("a container with another {path} cannot run here: {words}"));
             continue;
         }
         let drift = told(&world);

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::World;
+use crate::support::{World, docker_compose, skip};
 
 /// Everything a project has, by `container SERVICE NUMBER`, `network KEY`, `volume KEY`.
 fn snapshot(world: &World, project: &str, started: bool) -> Value {
@@ -68,8 +68,7 @@ fn same(name: &str, body: &str, started: bool) {
     world.write(&project, &body.replace("DIR", &dir).replace("SUBNET", &subnet));
     let shown = |verb: &crate::support::Verb| format!("{}\n{}", verb.out, verb.err);
 
-    let compose = std::env::var_os("EVENKEEL_TEST_COMPOSE");
-    let theirs = compose.map(|program| {
+    let theirs = docker_compose().map(|program| {
         let mut command = Command::new(program);
         command.arg("-f").arg(world.path(&project));
         command.args(if started { ["up", "-d"].as_slice() } else { &["create"] });
@@ -83,9 +82,6 @@ fn same(name: &str, body: &str, started: bool) {
         world.engine.remove_project(&project);
         made
     });
-    if theirs.is_none() {
-        println!("skipped: EVENKEEL_TEST_COMPOSE names no docker-compose v2; the recorded answers are compared");
-    }
 
     let limit = if started { "60s" } else { "5s" };
     let apply = world.verb_with(&[("ATTRIBUTES_WORD", "a word")], &["apply", "--timeout", limit]);
@@ -109,7 +105,7 @@ fn same(name: &str, body: &str, started: bool) {
     }
     let recorded = fs::read_to_string(&fixture).ok().map(|text| serde_json::from_str(&text).expect("a record"));
     if theirs.is_none() && recorded.is_none() {
-        println!("skipped: nothing is recorded for this version of the Engine");
+        skip("nothing is recorded for this version of the Engine");
     }
     // The hashes cover the project's name, which is another one each time.
     let recorded: Option<Value> = recorded.map(normal::unhashed);

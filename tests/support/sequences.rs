@@ -1,33 +1,21 @@
-//! Courses of things drawn from seeds, played on the simulated Engine and on the real one. Each line that is written down
-//! of the two must be equal: answers with their words, states, and the order of events.
+//! Sequences of steps drawn from seeds, to be played on any Engine.
 
+use evenkeel::model::service::RestartPolicy;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use evenkeel::engine::sim::Model;
-use evenkeel::model::service::RestartPolicy;
+use super::scene::{Acts, Make, Scene};
 
-use super::behaviour::among_the_simulated;
-use super::scene::{Acts, Make, Scene, on_the_real, on_the_simulated};
-
-/// So many are played on the real Engine, as long as `EVENKEEL_SEQUENCES` does not say otherwise: 300 of them take two
-/// minutes and a half.
-const SAMPLE: u64 = 40;
 /// The first seed.
-const FIRST: u64 = 1;
+pub const FIRST: u64 = 1;
 const STEPS: usize = 20;
-/// At the same time: more does not make Docker faster on two cores.
-const SIDE_BY_SIDE: usize = 8;
 const SLOTS: [&str; 3] = ["a", "b", "c"];
 const NETWORKS: [&str; 2] = ["n", "m"];
 const VOLUMES: [&str; 2] = ["v", "w"];
 
 /// What a drawn container's process does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     Serves,
     Interrupted,
     Deaf,
@@ -37,7 +25,7 @@ enum Kind {
 
 /// One step. Containers are meant by their slot: the one that was made there last.
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     Create {
         slot: &'static str,
         kind: Kind,
@@ -62,9 +50,9 @@ enum Step {
     Update(&'static str),
 }
 
-struct Sequence {
+pub struct Sequence {
     seed: u64,
-    steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 impl fmt::Display for Sequence {
@@ -74,7 +62,7 @@ impl fmt::Display for Sequence {
     }
 }
 
-fn draw(seed: u64) -> Sequence {
+pub fn draw(seed: u64) -> Sequence {
     let mut rng = fastrand::Rng::with_seed(seed);
     // What is there at first: most steps need something.
     let mut steps = vec![create(&mut rng, SLOTS[0]), Step::Start(SLOTS[0])];
@@ -143,7 +131,7 @@ impl Cast {
     }
 }
 
-async fn play(scene: &Scene, steps: &[Step]) {
+pub async fn play(scene: &Scene, steps: &[Step]) {
     let mut cast = Cast::default();
     for step in steps {
         if let Some(label) = take(scene, &mut cast, step).await {
@@ -222,55 +210,4 @@ async fn settle(scene: &Scene, label: &str, kind: Option<Kind>, step: &Step) {
         Step::RemoveByForce(_) => scene.wait("it is gone", async || state().await.is_none()).await,
         _ => {}
     }
-}
-
-/// Plays one sequence on both; `None`: there is no real Engine.
-fn compare(seed: u64) -> Option<Result<(), String>> {
-    let sequence = draw(seed);
-    let (model, real) = on_the_real(async |s: &Scene| play(s, &sequence.steps).await)?;
-    let course = async |s: &Scene| play(s, &sequence.steps).await;
-    let lie = among_the_simulated(model, seed, &real, course).err();
-    Some(lie.map_or(Ok(()), |s| Err(format!("{sequence}=== simulated\n{s}\n=== real\n{real}\n"))))
-}
-
-#[test]
-fn both_engines_go_through_the_same() {
-    let asked = std::env::var("EVENKEEL_SEQUENCES").ok().and_then(|n| n.parse().ok());
-    let last = FIRST + asked.unwrap_or(SAMPLE);
-    let (next, compared, lies) = (AtomicU64::new(FIRST), AtomicU64::new(0), Mutex::new(Vec::new()));
-    let began = Instant::now();
-    std::thread::scope(|threads| {
-        for _ in 0..SIDE_BY_SIDE {
-            threads.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(answer) = (seed < last).then(|| compare(seed)).flatten() else { return };
-                    compared.fetch_add(1, Ordering::Relaxed);
-                    lies.lock().expect("the lies").extend(answer.err());
-                }
-            });
-        }
-    });
-    let lies = lies.into_inner().expect("the lies");
-    println!("{} sequences compared in {:?}", compared.into_inner(), began.elapsed());
-    assert!(lies.is_empty(), "the simulated Engine lies in {} sequences.\n{}", lies.len(), lies.join("\n"));
-}
-
-#[test]
-fn a_seed_gives_the_same_course_each_time() {
-    for model in [Model::V20, Model::V28] {
-        for seed in FIRST..FIRST + 100 {
-            let sequence = draw(seed);
-            let once = || on_the_simulated(model, seed, async |s: &Scene| traced(s, &sequence.steps).await);
-            let (first, second) = (once(), once());
-            assert!(first == second, "{sequence}=== first\n{first}\n=== second\n{second}");
-        }
-    }
-}
-
-/// Plays it, and writes the time of each event down as well.
-async fn traced(scene: &Scene, steps: &[Step]) {
-    play(scene, steps).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    scene.say(scene.trace());
 }

@@ -11,7 +11,6 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenkeel::engine::docker::{Address, DockerEngine};
 use evenkeel::engine::sim::{Model, SimEngine};
 use evenkeel::engine::{
     ContainerSpec, EndpointSpec, Engine, EngineError, EngineEvent, FileSpec, NetworkSpec, VolumeSpec,
@@ -22,11 +21,9 @@ use evenkeel::model::{ContainerId, NetworkId, ProjectName, Timestamp, labels, pr
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
 
+use hand::SimHand;
 pub use hand::{Answer, Hand};
-use hand::{RealHand, SimHand};
 pub use make::{Acts, Make};
-
-use crate::support::World;
 
 /// For whatever has to happen; on the real Engine beside other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,14 +33,14 @@ const MARKS: [&str; 2] = ["mark-begin", "mark-end"];
 pub struct Scene {
     pub engine: Arc<dyn Engine>,
     pub hand: Box<dyn Hand>,
-    pub model: Model,
     pub port: u16,
     pub image: String,
     project: ProjectName,
     ids: RefCell<BTreeMap<String, ContainerId>>,
     networks: RefCell<BTreeMap<String, NetworkId>>,
     lines: RefCell<Vec<String>>,
-    events: Arc<Mutex<Vec<EngineEvent>>>,
+    /// All events as they came.
+    pub events: Arc<Mutex<Vec<EngineEvent>>>,
     listener: tokio::task::JoinHandle<()>,
 }
 
@@ -60,25 +57,10 @@ pub fn on_the_simulated(model: Model, seed: u64, course: impl AsyncFn(&Scene)) -
     played.expect("a runtime")
 }
 
-/// Plays it on the real Engine; with what kind that is. `None`: there is none.
-pub fn on_the_real(course: impl AsyncFn(&Scene)) -> Option<(Model, String)> {
-    let world = World::new()?;
-    let project = world.project("s");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    Some(runtime.block_on(async {
-        let address = Address::parse(&world.engine.url()).expect("an address");
-        let engine = DockerEngine::new(&address).expect("a client");
-        let hand = RealHand::new(world.engine.clone(), &project);
-        let scene = Scene::new(Arc::new(engine), Box::new(hand), &project, world.image).await;
-        course(&scene).await;
-        (scene.model, scene.written_down().await)
-    }))
-}
-
 impl Scene {
-    async fn new(engine: Arc<dyn Engine>, hand: Box<dyn Hand>, project: &str, image: &str) -> Self {
+    /// `project` and `image` are the test's own on a real Engine.
+    pub async fn new(engine: Arc<dyn Engine>, hand: Box<dyn Hand>, project: &str, image: &str) -> Self {
         let info = engine.info().await.expect("the Engine tells about itself");
-        let model = if info.capabilities.api >= Model::V28.api { Model::V28 } else { Model::V20 };
         let events = Arc::new(Mutex::new(Vec::new()));
         let (mut told, kept) = (engine.events(info.time), Arc::clone(&events));
         let listener = tokio::spawn(async move {
@@ -90,7 +72,6 @@ impl Scene {
             port: hand.free_port(),
             engine,
             hand,
-            model,
             image: image.to_owned(),
             project: ProjectName::trusted(project),
             ids: RefCell::default(),
@@ -414,12 +395,6 @@ impl Scene {
         self.say(format_args!("told again: {}", heard.join(", ")));
     }
 
-    /// All events as they came, with their times and ids.
-    pub fn trace(&self) -> String {
-        let events = self.events.lock().expect("the events");
-        events.iter().map(|e| format!("{e:?}")).collect::<Vec<_>>().join("\n")
-    }
-
     /// The time of the last event that was told.
     pub fn last_event(&self) -> Timestamp {
         self.events.lock().expect("the events").iter().rfind(|e| self.event(e).is_some()).expect("an event").time
@@ -446,7 +421,7 @@ impl Scene {
         self.without_ids(&text).trim_end().to_owned() + "\n"
     }
 
-    async fn written_down(self) -> String {
+    pub async fn written_down(self) -> String {
         self.look_at_networks().await;
         self.mark(MARKS[1]).await;
         self.text()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{SOON, World, wait_until};
+use crate::support::{SOON, World, docker_compose, wait_until};
 
 const SHOP: &str = r#"
 services:
@@ -17,11 +17,7 @@ struct Compose(std::ffi::OsString);
 
 impl Compose {
     fn find() -> Option<Self> {
-        let program = std::env::var_os("EVENKEEL_TEST_COMPOSE");
-        if program.is_none() {
-            println!("skipped: EVENKEEL_TEST_COMPOSE names no docker-compose");
-        }
-        program.map(Self)
+        docker_compose().map(Self)
     }
 
     /// Runs it in a folder, with its files or the given one.
