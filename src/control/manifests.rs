@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::tracked::{LOOKS_APART, Refresh, Tracked};
+use super::tracked::{CONFIRMED_AFTER, Refresh, Tracked};
 use super::watch::Reading;
 use super::{Controller, files, guard};
 use crate::manifest::{Loaded, Severity as Badness};
 use crate::model::ProjectName;
 use crate::model::event::{EventType, Severity};
 
-/// The second look comes a little after the second is over.
-const SECOND_LOOK: Duration = LOOKS_APART.saturating_add(Duration::from_millis(50));
+/// The reading that confirms comes a little after [`CONFIRMED_AFTER`] is over.
+const CONFIRMATION_READ: Duration = CONFIRMED_AFTER.saturating_add(Duration::from_millis(50));
 
 impl Controller {
     pub(super) fn on_reading(&mut self, reading: Box<Reading>) {
@@ -45,24 +45,24 @@ impl Controller {
         }
         // Of what is gone nothing is to be heard any more.
         self.cache.interest_mut().retain(|name| self.projects.contains_key(name));
-        let mut look_again = false;
+        let mut unconfirmed = false;
         for name in ours {
             if !present.contains_key(&name) {
-                look_again |= self.take_look(&name, None, &reading);
+                unconfirmed |= self.take_reading(&name, None, &reading);
             }
         }
         while let Some((name, loaded)) = present.pop_first() {
-            look_again |= self.take_look(&name, Some(loaded), &reading);
+            unconfirmed |= self.take_reading(&name, Some(loaded), &reading);
         }
-        if look_again {
-            let _ = self.readings.send(Instant::now() + SECOND_LOOK);
+        if unconfirmed {
+            let _ = self.readings.send(Instant::now() + CONFIRMATION_READ);
         }
         self.reading = Some(reading);
         self.look_at_what_is_in_force();
     }
 
-    /// Takes in one project's manifest, or that it is not there; says whether a second look is needed.
-    fn take_look(&mut self, name: &ProjectName, loaded: Option<Arc<Loaded>>, reading: &Reading) -> bool {
+    /// Takes in one project's manifest, or that it is not there; says whether another reading has to confirm it.
+    fn take_reading(&mut self, name: &ProjectName, loaded: Option<Arc<Loaded>>, reading: &Reading) -> bool {
         let mark = self.cache.mark();
         let known = self.projects.contains_key(name);
         let tracked = self.projects.get_or_insert_with(name, || {
@@ -77,8 +77,8 @@ impl Controller {
             (None, None) => true,
             _ => false,
         };
-        let confirmed = tracked.looked(loaded.clone(), reading.at, reading.busy);
-        let look_again = tracked.needs_second_look();
+        let confirmed = tracked.was_read(loaded.clone(), reading.at, reading.busy);
+        let unconfirmed = tracked.needs_confirmation();
         if !known {
             self.cache.interest_mut().follow(name, None);
         }
@@ -87,18 +87,18 @@ impl Controller {
             if tracked.target.as_ref().is_some_and(|t| t.services.values().any(files::concern)) {
                 self.dirty.insert(name.clone());
             }
-            return look_again;
+            return unconfirmed;
         }
         self.dirty.insert(name.clone());
         self.stale_views.insert(name.clone());
-        let Some(loaded) = loaded.filter(|_| !same) else { return look_again };
+        let Some(loaded) = loaded.filter(|_| !same) else { return unconfirmed };
         tracked.ledger.removal_confirmed = false;
         let Some(project) = &loaded.project else {
             let errors: Vec<String> =
                 loaded.diagnostics.iter().filter(|d| d.severity == Badness::Error).map(ToString::to_string).collect();
             let message = format!("{}; the last good revision stays in force", errors.join("; "));
             self.event(EventType::ManifestInvalid, Severity::Error, Some(name), None, message);
-            return look_again;
+            return unconfirmed;
         };
         let was_valid = before.is_some_and(|b| b.project.is_some());
         let new = self.put_in_force(name, Arc::clone(project));
@@ -114,7 +114,7 @@ impl Controller {
         if new || !was_valid {
             self.tell_revision(name, project, &loaded.path.display().to_string());
         }
-        look_again
+        unconfirmed
     }
 
     pub(super) fn trip(&mut self, reason: String) {

@@ -17,24 +17,24 @@ mod compare;
 mod execute;
 mod files;
 mod guard;
-mod herd;
 pub mod host;
 mod images;
+pub mod injected_fault;
 pub mod interest;
 pub mod ledger;
 mod link;
 pub mod lock;
 mod manifests;
+mod networks_and_volumes;
 pub mod observe;
 pub mod offline;
 mod operations;
-mod places;
-pub mod planted;
 mod ports;
 mod pressure;
 pub mod probing;
 mod projects;
 pub mod publish;
+mod recovery_limiter;
 mod rollout;
 mod runs;
 mod seal;
@@ -282,7 +282,7 @@ pub struct Controller {
     running: usize,
     /// Those of them that keep the engine busy.
     busy: usize,
-    herd: herd::Herd,
+    recovery_limiter: recovery_limiter::RecoveryLimiter,
     pull_budget: budget::Budget,
     port_look: ports::PortLook,
     settling: settling::Settling,
@@ -365,7 +365,7 @@ impl Controller {
             next_start: now,
             running: 0,
             busy: 0,
-            herd: herd::Herd::default(),
+            recovery_limiter: recovery_limiter::RecoveryLimiter::default(),
             pull_budget: budget::Budget::default(),
             port_look: ports::PortLook::default(),
             settling: settling::Settling::default(),

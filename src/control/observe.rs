@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::images::Images;
 use super::interest::Interest;
-use super::places::Places;
+use super::networks_and_volumes::NetworksAndVolumes;
 use super::runs;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
 use crate::model::observed::{Container, ContainerState, Health, Network, Observed, PublishedPort, Volume};
@@ -21,7 +21,7 @@ use crate::model::{ContainerId, Project, ProjectName, Timestamp};
 pub struct Cache {
     projects: BTreeMap<ProjectName, Observed>,
     entries: BTreeMap<ContainerId, Entry>,
-    places: Places,
+    networks_and_volumes: NetworksAndVolumes,
     /// As of the last list.
     published: Arc<Vec<PublishedPort>>,
     host: Option<HostLoad>,
@@ -143,17 +143,17 @@ impl Cache {
                 Reaction { inspect: self.entries.contains_key(id).then(|| id.clone()), ..Reaction::default() }
             }
             EventKind::Network { id, name, destroyed, .. } => {
-                let known = self.places.network(id).and_then(|n| n.project.as_ref());
+                let known = self.networks_and_volumes.network(id).and_then(|n| n.project.as_ref());
                 let ours = known.is_some_and(|p| self.interest.knows(p));
-                if *destroyed && let Some(network) = self.places.remove_network(id) {
+                if *destroyed && let Some(network) = self.networks_and_volumes.remove_network(id) {
                     self.note_network(&network);
                 }
                 list(ours || self.interest.of_network(name).next().is_some())
             }
             EventKind::Volume { name, destroyed } => {
-                let known = self.places.volume(name).and_then(|v| v.project.as_ref());
+                let known = self.networks_and_volumes.volume(name).and_then(|v| v.project.as_ref());
                 let ours = known.is_some_and(|p| self.interest.knows(p));
-                if *destroyed && let Some(volume) = self.places.remove_volume(name) {
+                if *destroyed && let Some(volume) = self.networks_and_volumes.remove_volume(name) {
                     self.note_volume(&volume);
                 }
                 list(ours || self.interest.of_volume(name).next().is_some())
@@ -304,10 +304,10 @@ impl Cache {
         if ports {
             self.published = Arc::new(listing.published.clone());
         }
-        for network in self.places.set_networks(&listing.networks) {
+        for network in self.networks_and_volumes.set_networks(&listing.networks) {
             self.note_network(&network);
         }
-        for volume in self.places.set_volumes(&listing.volumes) {
+        for volume in self.networks_and_volumes.set_volumes(&listing.volumes) {
             self.note_volume(&volume);
         }
         // By hash and from one end to the other, as there may be many and most of them are as they were.
@@ -393,31 +393,31 @@ impl Cache {
 
     /// The project's part, brought up to date with networks, volumes and images.
     pub fn observed(&mut self, name: &ProjectName, target: Option<&Project>) -> &Observed {
-        let places = self.places(name, target);
+        let around = self.around(name, target);
         let observed = self.projects.entry(name.clone()).or_default();
-        observed.networks = places.networks;
-        observed.volumes = places.volumes;
-        observed.images = places.images;
-        observed.published = places.published;
-        observed.host = places.host;
+        observed.networks = around.networks;
+        observed.volumes = around.volumes;
+        observed.images = around.images;
+        observed.published = around.published;
+        observed.host = around.host;
         observed
     }
 
     /// The same as a copy.
     pub fn snapshot(&self, name: &ProjectName, target: Option<&Project>) -> Observed {
-        let mut observed = self.places(name, target);
+        let mut observed = self.around(name, target);
         observed.containers = self.projects.get(name).map(|o| o.containers.clone()).unwrap_or_default();
         observed
     }
 
-    /// Networks, volumes and images that concern a project.
-    fn places(&self, name: &ProjectName, target: Option<&Project>) -> Observed {
+    /// What concerns a project beside its containers: networks, volumes, images and the host.
+    fn around(&self, name: &ProjectName, target: Option<&Project>) -> Observed {
         Observed {
             containers: BTreeMap::new(),
             published: Arc::clone(&self.published),
             host: self.host,
-            networks: self.places.networks_of(name, target),
-            volumes: self.places.volumes_of(name, target),
+            networks: self.networks_and_volumes.networks_of(name, target),
+            volumes: self.networks_and_volumes.volumes_of(name, target),
             images: self.images.of_target(target),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Controller;
 use super::tracked::{Refresh, Tracked};
-use crate::decide::{self, Standing, memory};
+use crate::decide::{self, RolloutStatus, memory};
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::{Healthy, Slot};
 use crate::model::service::Port;
@@ -51,28 +51,28 @@ impl Tracked {
 
 impl Controller {
     /// Remembers how far a revision is, and gives it up where it failed.
-    pub(super) fn on_standing(&mut self, name: &ProjectName, standing: Standing) {
+    pub(super) fn on_rollout_status(&mut self, name: &ProjectName, rollout_status: RolloutStatus) {
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let Some(target) = tracked.target.clone() else { return };
         let revision = target.revision.clone();
         tracked.unsaved = true;
-        if standing == Standing::Healthy {
+        if rollout_status == RolloutStatus::Healthy {
             tracked.is_healthy();
         }
-        memory::stands(&mut tracked.ledger, &revision, &standing);
-        match standing {
-            Standing::Converged(_, images) => {
+        memory::record_rollout_status(&mut tracked.ledger, &revision, &rollout_status);
+        match rollout_status {
+            RolloutStatus::Converged(_, images) => {
                 tracked.converged = Some(Arc::new(Healthy { project: target, images }));
                 tracked.unsaved_converged = true;
             }
-            Standing::Lapsed => {}
-            Standing::Healthy => {
+            RolloutStatus::Lapsed => {}
+            RolloutStatus::Healthy => {
                 // What waits for that goes on.
                 self.dirty.insert(name.clone());
                 let message = format!("revision {} is healthy", short(&revision));
                 self.event(EventType::RolloutCompleted, Severity::Info, Some(name), None, message);
             }
-            Standing::Failed { failure } => {
+            RolloutStatus::Failed { failure } => {
                 let (service, reason) = (&failure.service, &failure.reason);
                 let (kind, what) = if failure.rolled_back {
                     (EventType::RolledBack, "failed, and the last healthy one is in force again")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Controller;
-use super::planted::{self, Planted};
+use super::injected_fault::{self, InjectedFault};
 use crate::decide::memory;
 use crate::model::ledger::Subject;
 use crate::model::{ContainerId, ProjectName};
@@ -53,7 +53,7 @@ impl Controller {
     }
 
     fn release(&mut self, project: &ProjectName, subject: &Subject) {
-        if planted::is(Planted::NeverReleases) {
+        if injected_fault::is(InjectedFault::NeverReleases) {
             return;
         }
         if let Some(tracked) = self.projects.get_mut(project) {

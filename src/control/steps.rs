@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::execute::{Order, Peers, execute};
-use super::planted::{self, Planted};
+use super::injected_fault::{self, InjectedFault};
 use super::publish::Notice;
 use super::tracked::{Refresh, Starved};
 use super::{Controller, Message};
@@ -100,7 +100,7 @@ impl Controller {
             *unanswered = now.min(*unanswered);
         }
         let others = self.others(name);
-        let room = self.herd.room_for(name, self.options.recovery.max_parallel);
+        let room = self.recovery_limiter.room_for(name, self.options.recovery.max_parallel);
         let Some(tracked) = self.projects.get_mut(name) else { return };
         let target = tracked.target.clone();
         if let Some(target) = &target {
@@ -124,7 +124,7 @@ impl Controller {
                 (Some(_), None) => Target::Unknown,
                 (None, last) => Target::Removed { last: last.as_deref(), confirmed: tracked.removal_confirmed() },
             },
-            absences_confirmed: tracked.absences_confirmed() || planted::is(Planted::LooksOnce),
+            absences_confirmed: tracked.absences_confirmed() || injected_fault::is(InjectedFault::SkipsConfirmation),
             guard_tripped: self.guard.reason().is_some(),
             observed,
             in_flight: &tracked.in_flight,
@@ -144,8 +144,8 @@ impl Controller {
             tracked.remember_done(done);
             return;
         }
-        let decision = planted::decide(&input);
-        if !planted::any() {
+        let decision = injected_fault::decide(&input);
+        if !injected_fault::any() {
             debug_assert_eq!(decide::lint(&input, &decision), Vec::<String>::new());
         }
         self.observer.decided(&input, &decision);
@@ -157,7 +157,7 @@ impl Controller {
             self.dirty.insert(name.clone());
         }
         tracked.unsaved |= memory::decided(&mut tracked.ledger, &decision, now);
-        if !decision.regimes.is_empty() {
+        if !decision.transitions.is_empty() {
             // What has begun goes on at once.
             self.dirty.insert(name.clone());
         }
@@ -174,8 +174,8 @@ impl Controller {
         }
         self.note_recovered(name, &decision);
         self.check_awaited(name, target.as_deref(), &decision.awaited);
-        if let Some(standing) = decision.standing {
-            self.on_standing(name, standing);
+        if let Some(rollout_status) = decision.rollout_status {
+            self.on_rollout_status(name, rollout_status);
         }
         self.begin(name, decision.steps);
     }
@@ -248,7 +248,7 @@ impl Controller {
             self.busy += usize::from(busy);
             tracked.in_flight.insert(step.action.subject(), step.action.clone());
             memory::begins(&mut tracked.ledger, tracked.target.as_deref(), &step, now);
-            self.herd.begins(name, &step);
+            self.recovery_limiter.begins(name, &step);
             chosen.push(step);
         }
         tracked.starved = starved;

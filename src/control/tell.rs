@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Controller;
 use super::publish::Notice;
-use crate::decide::{Cause, Decision, Drift, Regime, Waiting, WaitingOn, memory};
+use crate::decide::{Cause, Decision, Drift, RecoveryTransition, Waiting, WaitingOn, memory};
 use crate::model::event::{EventType, Severity};
 use crate::model::ledger::Subject;
 use crate::model::observed::Health;
@@ -34,7 +34,7 @@ impl Controller {
             }
         }
         self.tell_breakers(name, after);
-        self.tell_regimes(name, after);
+        self.tell_transitions(name, after);
         self.tell_drift(name, before, after);
         self.tell_waiting(name, before, after);
         if before.state == after.state && before.state.is_some() {
@@ -79,9 +79,9 @@ impl Controller {
             let message = format!("{} is as the manifest says", whose(drift));
             self.event(EventType::DriftRepaired, Severity::Info, Some(name), drift.service.as_ref(), message);
         }
-        let duel = |w: &&Waiting| matches!(w.on, WaitingOn::Duel { .. });
-        let known = |new: &Waiting| before.waiting.iter().filter(duel).any(|old| old == new);
-        for waiting in after.waiting.iter().filter(duel).filter(|w| !known(w)) {
+        let conflict = |w: &&Waiting| matches!(w.on, WaitingOn::RepairConflict { .. });
+        let known = |new: &Waiting| before.waiting.iter().filter(conflict).any(|old| old == new);
+        for waiting in after.waiting.iter().filter(conflict).filter(|w| !known(w)) {
             let message = waiting.to_string();
             self.event(EventType::BreakerOpened, Severity::Warning, Some(name), waiting.service.as_ref(), message);
         }
@@ -107,21 +107,21 @@ impl Controller {
     }
 
     /// Recoveries that take more than a restart.
-    fn tell_regimes(&mut self, name: &ProjectName, after: &Decision) {
-        for regime in &after.regimes {
-            match regime {
-                Regime::Reset { subject: Subject::Replica(service, _), cause, .. } => {
+    fn tell_transitions(&mut self, name: &ProjectName, after: &Decision) {
+        for transition in &after.transitions {
+            match transition {
+                RecoveryTransition::Reset { subject: Subject::Replica(service, _), cause, .. } => {
                     self.tell_restart_as(name, service, format!("{service} is emptied and made anew: {cause}"));
                 }
-                Regime::ProjectRestart { subject: Subject::Replica(service, _), cause, .. } => {
+                RecoveryTransition::ProjectRestart { subject: Subject::Replica(service, _), cause, .. } => {
                     let message = format!("the project is started again for {service}: {cause}");
                     self.tell_restart_as(name, service, message);
                 }
-                Regime::Degraded { service } => {
+                RecoveryTransition::Degraded { service } => {
                     let message = format!("{service} is not well, so what it can do without is given up");
                     self.event(EventType::ServiceDown, Severity::Warning, Some(name), Some(service), message);
                 }
-                Regime::Restored { service } => {
+                RecoveryTransition::Restored { service } => {
                     let message = format!("{service} is well again, and so is what was given up for it");
                     self.event(EventType::ServiceUp, Severity::Info, Some(name), Some(service), message);
                 }

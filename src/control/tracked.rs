@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::injected_fault::{self, InjectedFault};
 use super::ledger::Remembered;
-use super::planted::{self, Planted};
 use crate::decide::{Action, Decision};
 use crate::manifest::Loaded;
 use crate::model::ledger::{Completion, Healthy, ProjectLedger, Subject};
 use crate::model::state::ProjectState;
 use crate::model::{ContainerId, Project, ProjectName, ServiceName, Timestamp};
 
-/// Two looks at a manifest have to be so far apart before anything is removed.
-pub(super) const LOOKS_APART: Duration = Duration::from_secs(1);
+/// Two readings of a manifest have to be so far apart before anything is removed.
+pub(super) const CONFIRMED_AFTER: Duration = Duration::from_secs(1);
 
 /// One project.
 pub(super) struct Tracked {
@@ -44,9 +44,9 @@ pub(super) struct Tracked {
     /// What there was no room for.
     pub(super) starved: Starved,
     /// What it names, and since when two looks agree on that.
-    names: Look<BTreeSet<String>>,
+    names: Confirmation<BTreeSet<String>>,
     /// Whether there is a manifest, and since when two looks agree on that.
-    presence: Look<bool>,
+    presence: Confirmation<bool>,
     /// A step's outcome is not known: nothing is decided until everything of the project was looked at again.
     pub(super) refresh: Refresh,
     pub(super) last_converged: Option<Timestamp>,
@@ -82,16 +82,16 @@ pub(super) enum Refresh {
     Inspect(BTreeSet<ContainerId>),
 }
 
-/// Something that was read, and whether a second look confirmed it.
+/// Something that was read, and whether a second reading confirmed it.
 #[derive(Debug, Default)]
-struct Look<T> {
+struct Confirmation<T> {
     value: Option<T>,
     since: Option<Instant>,
     confirmed: bool,
 }
 
-impl<T: PartialEq> Look<T> {
-    /// Takes in a look; says whether it confirmed something just now.
+impl<T: PartialEq> Confirmation<T> {
+    /// Takes in a reading; says whether it confirmed something just now.
     fn at(&mut self, value: T, at: Instant, busy: bool) -> bool {
         if self.value.as_ref() != Some(&value) {
             *self = Self { value: Some(value), since: Some(at), confirmed: false };
@@ -100,7 +100,7 @@ impl<T: PartialEq> Look<T> {
         self.again(at, busy)
     }
 
-    /// Takes in a look that saw what the last one did.
+    /// Takes in a reading that saw what the last one did.
     fn again(&mut self, at: Instant, busy: bool) -> bool {
         let since = *self.since.get_or_insert(at);
         if busy {
@@ -108,7 +108,7 @@ impl<T: PartialEq> Look<T> {
             self.since = Some(at);
             return false;
         }
-        let apart = at.duration_since(since) >= LOOKS_APART;
+        let apart = at.duration_since(since) >= CONFIRMED_AFTER;
         let news = apart && !self.confirmed;
         self.confirmed |= apart;
         news
@@ -141,8 +141,8 @@ impl Tracked {
             decided: None,
             wake_at: None,
             starved: Starved::default(),
-            names: Look::default(),
-            presence: Look::default(),
+            names: Confirmation::default(),
+            presence: Confirmation::default(),
             refresh: Refresh::Fresh,
             last_converged: None,
             unsettled: None,
@@ -156,7 +156,7 @@ impl Tracked {
 
     /// Remembers jobs that are done; says whether there was one.
     pub(super) fn remember_done(&mut self, done: BTreeMap<ServiceName, Completion>) -> bool {
-        if done.is_empty() || planted::is(Planted::ForgetsCompletions) {
+        if done.is_empty() || injected_fault::is(InjectedFault::ForgetsCompletions) {
             return false;
         }
         self.ledger.completions.extend(done);
@@ -165,7 +165,7 @@ impl Tracked {
     }
 
     /// Takes in that the manifest was read, or that it was not there; says whether removals are confirmed just now.
-    pub(super) fn looked(&mut self, manifest: Option<Arc<Loaded>>, at: Instant, busy: bool) -> bool {
+    pub(super) fn was_read(&mut self, manifest: Option<Arc<Loaded>>, at: Instant, busy: bool) -> bool {
         let present = manifest.is_some();
         let same = matches!((&self.manifest, &manifest), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
         self.manifest = manifest;
@@ -183,8 +183,8 @@ impl Tracked {
         confirmed
     }
 
-    /// Whether another look is needed before what is absent counts as removed.
-    pub(super) fn needs_second_look(&self) -> bool {
+    /// Whether another reading is needed before what is absent counts as removed.
+    pub(super) fn needs_confirmation(&self) -> bool {
         !self.presence.confirmed || (self.manifest.is_some() && !self.names.confirmed)
     }
 
@@ -215,21 +215,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_absence_counts_after_two_looks_a_second_apart() {
-        let (mut look, began) = (Look::default(), Instant::now());
-        assert!(!look.at(false, began + Duration::from_millis(0), false));
-        assert!(!look.at(false, began + Duration::from_millis(999), false));
-        assert!(look.at(false, began + Duration::from_millis(1_000), false));
-        assert!(!look.at(false, began + Duration::from_millis(5_000), false), "confirmed once");
-        assert!(!look.at(true, began + Duration::from_millis(5_001), false) && !look.confirmed);
+    fn an_absence_counts_after_two_readings_a_second_apart() {
+        let (mut reading, began) = (Confirmation::default(), Instant::now());
+        assert!(!reading.at(false, began + Duration::from_millis(0), false));
+        assert!(!reading.at(false, began + Duration::from_millis(999), false));
+        assert!(reading.at(false, began + Duration::from_millis(1_000), false));
+        assert!(!reading.at(false, began + Duration::from_millis(5_000), false), "confirmed once");
+        assert!(!reading.at(true, began + Duration::from_millis(5_001), false) && !reading.confirmed);
     }
 
     #[test]
     fn what_is_seen_while_git_works_counts_for_nothing() {
-        let (mut look, began) = (Look::default(), Instant::now());
-        look.at(false, began + Duration::from_millis(0), true);
-        assert!(!look.at(false, began + Duration::from_millis(1_500), true));
-        assert!(!look.at(false, began + Duration::from_millis(2_000), false));
-        assert!(look.at(false, began + Duration::from_millis(2_500), false));
+        let (mut reading, began) = (Confirmation::default(), Instant::now());
+        reading.at(false, began + Duration::from_millis(0), true);
+        assert!(!reading.at(false, began + Duration::from_millis(1_500), true));
+        assert!(!reading.at(false, began + Duration::from_millis(2_000), false));
+        assert!(reading.at(false, began + Duration::from_millis(2_500), false));
     }
 }

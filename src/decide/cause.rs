@@ -27,7 +27,7 @@ pub enum Cause {
     },
     /// It was there, and somebody else removed it.
     Gone {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// The service's configuration changed.
@@ -71,34 +71,34 @@ pub enum Cause {
     Exited {
         /// The exit code.
         code: i64,
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It was stopped or killed from outside.
     Killed {
         /// The exit code.
         code: i64,
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// Its check fails.
     Unhealthy {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// Its first check did not pass in time.
     TimedOut {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It uses more memory than `throttle.memory` lets it.
     OverLimit {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// The kernel ended it for want of memory.
     OutOfMemory {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It has less of the CPUs for a while.
@@ -149,7 +149,8 @@ pub enum Cause {
     /// Nobody knows whether its making came to its end.
     Unprepared,
     /// A network it was attached to is gone, and it cannot start without.
-    Adrift,
+    #[serde(rename = "adrift")]
+    StaleNetwork,
     /// It is half removed.
     Dead,
     /// Its replacement is made and may start.
@@ -197,7 +198,7 @@ impl Cause {
         matches!(self, Self::Throttled { .. } | Self::Eased { .. } | Self::Released { .. })
     }
 
-    /// The how-manieth restart since the last calm time, where the step is one.
+    /// The ordinal of the restart since the last calm time, from 1, where the step is one.
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Self::Gone { attempt }
@@ -258,7 +259,7 @@ impl fmt::Display for Cause {
             Self::ProjectRestart { service } => write!(f, "the project is started again, as {service} is not well"),
             Self::Paused => f.write_str("it was paused from outside"),
             Self::Unprepared => f.write_str("its creation was interrupted"),
-            Self::Adrift => f.write_str("a network that it was attached to is gone"),
+            Self::StaleNetwork => f.write_str("a network that it was attached to is gone"),
             Self::Dead => f.write_str("it is dead"),
             Self::Replaced => f.write_str("its replacement is ready to start"),
             Self::ReplacementReady => f.write_str("its replacement runs"),

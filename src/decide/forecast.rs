@@ -98,7 +98,7 @@ pub fn forecast(input: &Input<'_>) -> Plan {
         }
         world.ledger.completions.extend(decision.completions.clone());
         memory::decided(&mut world.ledger, &decision, world.now);
-        if decision.steps.is_empty() && !decision.regimes.is_empty() {
+        if decision.steps.is_empty() && !decision.transitions.is_empty() {
             continue;
         }
         let delay = decision.waiting.iter().filter_map(|w| match w.on {

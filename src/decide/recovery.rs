@@ -204,7 +204,7 @@ pub(super) fn after_sickness(
     (time::after(last, input.recovery.of(service).delay(made, draw(input, subject, made))), made)
 }
 
-/// When a container that somebody else removed is made again, and the how-manieth restart that is.
+/// When a container that somebody else removed is made again, and the ordinal of that restart.
 pub(super) fn after_removal(input: &Input<'_>, subject: &Subject) -> (Timestamp, u32) {
     let slot = input.ledger.slots.get(subject);
     let told = slot.and_then(|s| s.last_restart);

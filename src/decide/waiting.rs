@@ -125,15 +125,17 @@ pub enum WaitingOn {
     Suspended,
     /// An operator's `confirm`.
     Guard,
-    /// A second look that finds it still gone from the manifest.
-    SecondLook,
+    /// A second reading, a moment later, that finds it still gone from the manifest.
+    #[serde(rename = "second_look")]
+    Confirmation,
     /// A call whose answer never came: it may take effect yet.
     Unanswered {
         /// Until then.
         until: Timestamp,
     },
     /// Somebody to settle what a field is to be: it was repaired over and over, and did not stay so.
-    Duel {
+    #[serde(rename = "duel")]
+    RepairConflict {
         /// Which.
         path: String,
         /// Until the next repair.
@@ -184,9 +186,9 @@ impl WaitingOn {
             Self::Resources { .. } => "resources",
             Self::Suspended => "suspended",
             Self::Guard => "guard",
-            Self::SecondLook => "second_look",
+            Self::Confirmation => "second_look",
             Self::Unanswered { .. } => "unanswered",
-            Self::Duel { .. } => "duel",
+            Self::RepairConflict { .. } => "duel",
             Self::Reported { .. } => "reported",
             Self::OtherInstance { .. } => "other_instance",
         }
@@ -242,11 +244,11 @@ impl fmt::Display for WaitingOn {
             Self::Resources { reserved, free } => write!(f, "{reserved}, which it reserves: the host has {free}"),
             Self::Suspended => f.write_str("`evenkeel resume`: it is suspended"),
             Self::Guard => f.write_str("`evenkeel confirm`: too much would be removed at once"),
-            Self::SecondLook => f.write_str("a second look at the manifest before anything is removed"),
+            Self::Confirmation => f.write_str("a second look at the manifest before anything is removed"),
             Self::Unanswered { until } => {
                 write!(f, "what an unanswered call may still bring, until {until:.0}")
             }
-            Self::Duel { path, until } => {
+            Self::RepairConflict { path, until } => {
                 write!(f, "somebody who changes {path} back each time it is repaired; the next repair at {until:.0}")
             }
             Self::Reported { path } => write!(f, "somebody to repair {path}: drift is only reported"),

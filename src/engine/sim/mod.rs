@@ -19,7 +19,7 @@ mod hand;
 mod health;
 mod life;
 mod pace;
-mod places;
+mod resources;
 mod script;
 mod world;
 

@@ -9,7 +9,7 @@ mod health;
 mod life;
 mod making;
 mod networks;
-mod places;
+mod resources;
 mod restarts;
 
 use evenkeel::engine::sim::Model;

@@ -8,7 +8,7 @@ use crate::model::{NetworkId, Project, ProjectName};
 
 /// Networks and volumes.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct NetworksAndVolumes {
     networks: BTreeMap<NetworkId, Network>,
     volumes: BTreeMap<String, Volume>,
     /// Network names are not unique.
@@ -16,7 +16,7 @@ pub(super) struct Places {
     by_project: BTreeMap<ProjectName, (BTreeSet<NetworkId>, BTreeSet<String>)>,
 }
 
-impl Places {
+impl NetworksAndVolumes {
     pub(super) fn network(&self, id: &NetworkId) -> Option<&Network> {
         self.networks.get(id)
     }
@@ -143,26 +143,26 @@ mod tests {
 
     #[test]
     fn a_list_tells_what_differs_and_a_project_finds_its_own() {
-        let mut places = Places::default();
+        let mut host = NetworksAndVolumes::default();
         let (one, two) = (network("1", "a", Some("shop")), network("2", "a", None));
-        assert_eq!(places.set_networks(&[one.clone(), two.clone()]), [one.clone(), two.clone()]);
-        assert!(places.set_networks(&[two.clone(), one.clone()]).is_empty(), "the order says nothing");
+        assert_eq!(host.set_networks(&[one.clone(), two.clone()]), [one.clone(), two.clone()]);
+        assert!(host.set_networks(&[two.clone(), one.clone()]).is_empty(), "the order says nothing");
         let shop = ProjectName::trusted("shop");
-        assert_eq!(places.networks_of(&shop, None).into_values().collect::<Vec<_>>(), std::slice::from_ref(&one));
+        assert_eq!(host.networks_of(&shop, None).into_values().collect::<Vec<_>>(), std::slice::from_ref(&one));
         let renamed = Network { name: "b".to_owned(), ..two.clone() };
-        assert_eq!(places.set_networks(std::slice::from_ref(&renamed)), [one, two, renamed]);
-        assert!(places.networks_of(&shop, None).is_empty() && places.by_project.is_empty());
-        assert!(!places.by_name.contains_key("a") && places.by_name.contains_key("b"));
+        assert_eq!(host.set_networks(std::slice::from_ref(&renamed)), [one, two, renamed]);
+        assert!(host.networks_of(&shop, None).is_empty() && host.by_project.is_empty());
+        assert!(!host.by_name.contains_key("a") && host.by_name.contains_key("b"));
     }
 
     #[test]
     fn a_volume_that_is_gone_is_no_projects_any_more() {
-        let mut places = Places::default();
+        let mut host = NetworksAndVolumes::default();
         let shop = ProjectName::trusted("shop");
         let volume = Volume { name: "data".to_owned(), project: Some(shop.clone()), key: None, made: None };
-        assert_eq!(places.set_volumes(std::slice::from_ref(&volume)), std::slice::from_ref(&volume));
-        assert_eq!(places.volumes_of(&shop, None).len(), 1);
-        assert_eq!(places.remove_volume("data"), Some(volume));
-        assert!(places.volumes_of(&shop, None).is_empty() && places.by_project.is_empty());
+        assert_eq!(host.set_volumes(std::slice::from_ref(&volume)), std::slice::from_ref(&volume));
+        assert_eq!(host.volumes_of(&shop, None).len(), 1);
+        assert_eq!(host.remove_volume("data"), Some(volume));
+        assert!(host.volumes_of(&shop, None).is_empty() && host.by_project.is_empty());
     }
 }

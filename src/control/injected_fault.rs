@@ -1,4 +1,4 @@
-//! Mistakes that can be planted into the controller, so that a test can show that the search would find them. In release
+//! Faults that can be injected into the controller, so that a test can show that the search would find them. In release
 //! builds none of them is there.
 
 use std::borrow::Cow;
@@ -8,9 +8,9 @@ use crate::decide::{self, Action, Cause, Decision, Input, Step, Target};
 use crate::model::ledger::Subject;
 use crate::model::observed::ContainerState;
 
-/// A mistake.
+/// A way in which the controller is wrong, for as long as it is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
+pub enum InjectedFault {
     /// What is in flight is decided about again.
     ForgetsInFlight,
     /// The old container goes before its replacement is made.
@@ -30,12 +30,12 @@ pub enum Planted {
     /// A container whose making was not seen to its end is started.
     TrustsHalfMade,
     /// What one read does not name is gone.
-    LooksOnce,
+    SkipsConfirmation,
     /// A step that worked stays in flight.
     NeverReleases,
 }
 
-impl Planted {
+impl InjectedFault {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::ForgetsInFlight,
@@ -47,47 +47,47 @@ impl Planted {
         Self::DropsDependencies,
         Self::PrunesVolumes,
         Self::TrustsHalfMade,
-        Self::LooksOnce,
+        Self::SkipsConfirmation,
         Self::NeverReleases,
     ];
 }
 
 thread_local! {
-    static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
+    static INJECTED: Cell<Option<InjectedFault>> = const { Cell::new(None) };
 }
 
-/// Plants a mistake into the controllers that run on this thread, or takes it out.
-pub fn plant(mistake: Option<Planted>) {
-    PLANTED.set(mistake);
+/// Injects a fault into the controllers that run on this thread, or takes it out.
+pub fn inject(fault: Option<InjectedFault>) {
+    INJECTED.set(fault);
 }
 
-/// Whether this mistake is planted.
-pub(super) fn is(mistake: Planted) -> bool {
-    cfg!(debug_assertions) && PLANTED.get() == Some(mistake)
+/// Whether this fault is injected.
+pub(super) fn is(fault: InjectedFault) -> bool {
+    cfg!(debug_assertions) && INJECTED.get() == Some(fault)
 }
 
 /// Whether any is.
 pub(super) fn any() -> bool {
-    cfg!(debug_assertions) && PLANTED.get().is_some()
+    cfg!(debug_assertions) && INJECTED.get().is_some()
 }
 
-/// The decision, with the mistake that is planted.
+/// The decision, with the fault that is injected.
 pub(super) fn decide(input: &Input<'_>) -> Decision {
     if !any() {
         return decide::decide(input);
     }
     let (nothing, mut ledger) = (std::collections::BTreeMap::new(), Cow::Borrowed(input.ledger));
     let mut changed = None;
-    match PLANTED.get() {
-        Some(Planted::ResetsBackoff) => {
+    match INJECTED.get() {
+        Some(InjectedFault::ResetsBackoff) => {
             let ledger = ledger.to_mut();
             ledger.failures.clear();
             ledger.slots.values_mut().for_each(|slot| slot.restarts = 0);
         }
-        Some(Planted::TrustsHalfMade) => {
+        Some(InjectedFault::TrustsHalfMade) => {
             ledger.to_mut().prepared.extend(input.observed.containers.keys().cloned());
         }
-        Some(Planted::DropsDependencies) => {
+        Some(InjectedFault::DropsDependencies) => {
             if let Target::Declared(project) = input.target {
                 let mut project = project.clone();
                 project.services.values_mut().for_each(|s| s.depends_on.clear());
@@ -96,7 +96,7 @@ pub(super) fn decide(input: &Input<'_>) -> Decision {
         }
         _ => {}
     }
-    let in_flight = if is(Planted::ForgetsInFlight) { &nothing } else { input.in_flight };
+    let in_flight = if is(InjectedFault::ForgetsInFlight) { &nothing } else { input.in_flight };
     let target = changed.as_ref().map_or(input.target, Target::Declared);
     let mut decision = decide::decide(&Input { ledger: &ledger, in_flight, target, ..*input });
     tamper(input, &mut decision);
@@ -108,7 +108,7 @@ fn tamper(input: &Input<'_>, decision: &mut Decision) {
     let busy = |decision: &Decision, subject: &Subject| {
         input.in_flight.contains_key(subject) || decision.steps.iter().any(|s| s.action.subject() == *subject)
     };
-    if is(Planted::RemovesOldFirst) {
+    if is(InjectedFault::RemovesOldFirst) {
         for step in &mut decision.steps {
             let Action::CreateContainer { service, number, replaces: Some(_), .. } = &step.action else { continue };
             let (service, number) = (service.clone(), *number);
@@ -124,7 +124,7 @@ fn tamper(input: &Input<'_>, decision: &mut Decision) {
             }
         }
     }
-    if is(Planted::IgnoresOwnership) {
+    if is(InjectedFault::IgnoresOwnership) {
         for network in input.observed.networks.values().filter(|n| n.project.is_none()) {
             let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
             if !busy(decision, &action.subject()) {
@@ -132,7 +132,7 @@ fn tamper(input: &Input<'_>, decision: &mut Decision) {
             }
         }
     }
-    if is(Planted::PrunesVolumes) {
+    if is(InjectedFault::PrunesVolumes) {
         let named = |name: &str| project.volumes.values().any(|v| v.name == name);
         for volume in input.observed.volumes.values().filter(|v| !named(&v.name)) {
             let action = Action::RemoveVolume { name: volume.name.clone() };
@@ -141,7 +141,7 @@ fn tamper(input: &Input<'_>, decision: &mut Decision) {
             }
         }
     }
-    if is(Planted::RestartsJobs) {
+    if is(InjectedFault::RestartsJobs) {
         let done = |state| matches!(state, ContainerState::Exited { code: 0, .. });
         for container in input.observed.containers.values().filter(|c| !c.oneoff && done(c.state)) {
             let Some(service) = container.service.clone().filter(|s| project.is_job(s)) else { continue };

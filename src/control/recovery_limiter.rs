@@ -8,16 +8,16 @@ use crate::model::ProjectName;
 use crate::model::ledger::Subject;
 use crate::model::state::ServiceState;
 
-/// Who is being recovered, and who waits for that.
+/// Which replicas are being recovered, and which projects wait for that.
 #[derive(Debug, Default)]
-pub(super) struct Herd {
+pub(super) struct RecoveryLimiter {
     /// Replicas that are being started again, until they are up or have failed once more.
     under_way: BTreeSet<(ProjectName, Subject)>,
     /// Projects with recoveries that wait for their turn, and whether one of them is of a critical service.
     waiting: BTreeMap<ProjectName, bool>,
 }
 
-impl Herd {
+impl RecoveryLimiter {
     /// A step of a recovery begins.
     pub(super) fn begins(&mut self, project: &ProjectName, step: &Step) {
         if step.cause.attempt().is_some() {
@@ -49,8 +49,8 @@ impl Controller {
             _ => None,
         });
         match queues.max() {
-            Some(critical) => self.herd.waiting.insert(name.clone(), critical),
-            None => self.herd.waiting.remove(name),
+            Some(critical) => self.recovery_limiter.waiting.insert(name.clone(), critical),
+            None => self.recovery_limiter.waiting.remove(name),
         };
         let tracked = self.projects.get(name);
         let goes_on = |subject: &Subject| {
@@ -59,16 +59,16 @@ impl Controller {
             let state = decision.services.get(service);
             in_flight || matches!(state, Some(ServiceState::Starting { .. } | ServiceState::Stopping))
         };
-        if self.herd.keep(name, goes_on) {
-            self.dirty.extend(self.herd.waiting.keys().cloned());
+        if self.recovery_limiter.keep(name, goes_on) {
+            self.dirty.extend(self.recovery_limiter.waiting.keys().cloned());
         }
     }
 
     /// A project is gone, and so are its recoveries.
     pub(super) fn forget_recoveries(&mut self, name: &ProjectName) {
-        self.herd.waiting.remove(name);
-        if self.herd.keep(name, |_| false) {
-            self.dirty.extend(self.herd.waiting.keys().cloned());
+        self.recovery_limiter.waiting.remove(name);
+        if self.recovery_limiter.keep(name, |_| false) {
+            self.dirty.extend(self.recovery_limiter.waiting.keys().cloned());
         }
     }
 }
