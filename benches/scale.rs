@@ -273,7 +273,7 @@ async fn voyage(folder: &Path, projects: usize, changes: usize) -> Result<Vec<(S
     rows.counts("cold", &census.take());
     rows.put("memory, MB", census::memory("VmRSS"));
 
-    // Removals are confirmed by a second look, and the last events come in.
+    // Removals are confirmed by a second reading, and the last events come in.
     tokio::time::sleep(Duration::from_secs(10)).await;
     census.take();
     let clock = Clock::start();

@@ -115,9 +115,9 @@ impl Bench {
         body["Env"] = json!(["PORT=8080", format!("GENERATION={round}")]);
         body["Hostname"] = Value::Null;
         body["HostConfig"] = json!({"NetworkMode": inspect["HostConfig"]["NetworkMode"]});
-        let passing = format!("{}_{name}", &id[..12]);
+        let temporary = format!("{}_{name}", &id[..12]);
         let made =
-            engine.call("POST", &format!("/containers/create?name={passing}"), Some(&body))?.success("create")?;
+            engine.call("POST", &format!("/containers/create?name={temporary}"), Some(&body))?.success("create")?;
         let new = made["Id"].as_str().context("no id")?.to_owned();
         engine.call("POST", &format!("/containers/{id}/stop"), None)?.success("stop")?;
         engine.call("POST", &format!("/containers/{new}/start"), None)?.success("start")?;

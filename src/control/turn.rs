@@ -19,7 +19,7 @@ use super::steps::{self, Order, Outcome};
 use super::world::Compare;
 use super::{decisions, steps::Sight};
 use crate::decide::memory::{self, Trouble};
-use crate::decide::{self, Action, Decision, Standing, Step};
+use crate::decide::{self, Action, Decision, RolloutStatus, Step};
 use crate::engine::EngineError;
 use crate::model::event::Severity;
 use crate::model::ledger::{Healthy, ProjectLedger};
@@ -200,7 +200,7 @@ impl Controller {
         self.schedule.wake_at(name, decision.wake_at);
         self.note_done(name, decision.completions.clone());
         // Breakers that open and recoveries that begin count as attempts: only once they are on the disk.
-        let intends = !decision.regimes.is_empty() || !decision.breakers.is_empty();
+        let intends = !decision.transitions.is_empty() || !decision.breakers.is_empty();
         if !intends {
             self.ledger.note(name, |ledger| memory::decided(ledger, &decision, now));
         }
@@ -208,7 +208,7 @@ impl Controller {
             revision.decided = target.as_ref().map(|t| t.revision.clone());
         }
         let steps = std::mem::take(&mut decision.steps);
-        let (standing, awaited, gone) = (decision.standing.clone(), decision.awaited.clone(), decision.gone);
+        let (rollout_status, awaited, gone) = (decision.rollout_status.clone(), decision.awaited.clone(), decision.gone);
         decision.steps.clone_from(&steps);
         let before = self.decisions.set(name, decision);
         if !intends || self.ledger.trouble().is_none() {
@@ -223,8 +223,8 @@ impl Controller {
         let freed = self.steps.recovered(name, self.decisions.of(name));
         self.schedule.mark_all(&freed);
         self.sensors.await_checks(name, target.as_deref(), &awaited, &self.world);
-        if let Some(standing) = standing {
-            self.on_standing(name, standing);
+        if let Some(rollout_status) = rollout_status {
+            self.on_rollout_status(name, rollout_status);
         }
         self.begin(name, steps, intends, target);
     }
@@ -279,15 +279,15 @@ impl Controller {
     }
 
     /// Remembers how far a revision is, and gives it up where it failed.
-    fn on_standing(&mut self, name: &ProjectName, standing: Standing) {
+    fn on_rollout_status(&mut self, name: &ProjectName, rollout_status: RolloutStatus) {
         let Some(target) = self.ledger.target(name).cloned() else { return };
         let revision = target.revision.clone();
         let project = Arc::clone(&target);
         self.ledger.note_revision(name, |ledger, revisions| {
-            let healthy = standing == Standing::Healthy && revisions.is_healthy(ledger);
-            memory::stands(ledger, &project.revision, &standing);
+            let healthy = rollout_status == RolloutStatus::Healthy && revisions.is_healthy(ledger);
+            memory::record_rollout_status(ledger, &project.revision, &rollout_status);
             let mut converged = false;
-            if let Standing::Converged(_, images) = &standing {
+            if let RolloutStatus::Converged(_, images) = &rollout_status {
                 let images = images.clone();
                 revisions.converged = Some(Arc::new(Healthy { project: Arc::clone(&project), images }));
                 converged = true;
@@ -295,15 +295,15 @@ impl Controller {
             Changed { healthy, converged, in_force: false }
         });
         self.ledger.note(name, |_| true);
-        match standing {
-            Standing::Converged(..) | Standing::Lapsed => {}
-            Standing::Healthy => {
+        match rollout_status {
+            RolloutStatus::Converged(..) | RolloutStatus::Lapsed => {}
+            RolloutStatus::Healthy => {
                 // What waits for that goes on.
                 self.schedule.mark(name);
                 let data = RecordData::RolloutCompleted { revision };
                 self.publisher.tell(Severity::Info, Some(name), None, data);
             }
-            Standing::Failed { failure } => {
+            RolloutStatus::Failed { failure } => {
                 let (reason, rolled_back) = (failure.reason.clone(), failure.rolled_back);
                 let data = RecordData::RolloutFailed { revision, reason, rolled_back };
                 self.publisher.tell(Severity::Error, Some(name), Some(&failure.service), data);

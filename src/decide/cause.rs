@@ -27,78 +27,78 @@ pub enum Cause {
     },
     /// It was there, and somebody else removed it.
     Gone {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// The service's configuration changed.
     ConfigChanged {
         /// The old hash, where a label tells.
         from: Option<String>,
-        /// The new one.
+        /// The new hash.
         to: String,
     },
-    /// Its image changed.
+    /// The image of the service changed.
     ImageChanged {
-        /// The old one.
+        /// The image that the container was made from.
         from: ImageId,
-        /// The new one.
+        /// The image that the reference stands for now.
         to: ImageId,
     },
     /// Fields of it are not as the manifest says.
     FieldsDiffer {
         /// Which, in the order of their paths; what may be a secret is masked.
         fields: Vec<FieldChange>,
-        /// Whose they are.
+        /// The container whose fields they are.
         container: ContainerId,
         /// Somebody changed them; else it is the manifest that changed.
         by_hand: bool,
     },
     /// A network was made otherwise than the manifest says, and is made anew.
     MadeOtherwise {
-        /// How.
+        /// How it differs, in the order of the paths.
         fields: Vec<FieldChange>,
     },
     /// It is made and what it waited for is ready.
     Ready,
     /// Another service's container was made anew or started again since, and it is to be restarted with that.
     StartedBefore {
-        /// Which service.
+        /// The service whose container it was to be started after.
         service: ServiceName,
     },
     /// The controller itself had stopped it, and it is wanted after all.
     WantedAgain,
     /// It ended by itself.
     Exited {
-        /// The exit code.
+        /// The exit code of its first process.
         code: i64,
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It was stopped or killed from outside.
     Killed {
-        /// The exit code.
+        /// The exit code of its first process: 137 after SIGKILL.
         code: i64,
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
-    /// Its check fails.
+    /// The health check or a probe of it fails.
     Unhealthy {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// Its first check did not pass in time.
     TimedOut {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It uses more memory than `throttle.memory` lets it.
     OverLimit {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// The kernel ended it for want of memory.
     OutOfMemory {
-        /// The how-manieth restart this is since the last calm time.
+        /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It has less of the CPUs for a while.
@@ -131,17 +131,17 @@ pub enum Cause {
     Reset,
     /// It is given up while another service is not well.
     GivenUp {
-        /// Which.
+        /// The service that is not healthy.
         service: ServiceName,
     },
     /// A service that it depends on is not well.
     Cascade {
-        /// Which.
+        /// The dependency that is not healthy.
         dependency: ServiceName,
     },
     /// The whole project is started again for a service that is not well.
     ProjectRestart {
-        /// Which.
+        /// The service that failed.
         service: ServiceName,
     },
     /// It was frozen from outside.
@@ -149,12 +149,13 @@ pub enum Cause {
     /// Nobody knows whether its making came to its end.
     Unprepared,
     /// A network it was attached to is gone, and it cannot start without.
-    Adrift,
+    #[serde(rename = "adrift")]
+    StaleNetwork,
     /// It is half removed.
     Dead,
     /// Its replacement is made and may start.
     Replaced,
-    /// The replacement runs.
+    /// The replacement runs, and the old container may go.
     ReplacementReady,
     /// The replacement did not come up.
     ReplacementFailed,
@@ -175,11 +176,11 @@ pub enum Cause {
 /// A field that is not as the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
-    /// Which.
+    /// The path of the field, in Compose's words.
     pub path: String,
-    /// What is.
+    /// The value that it has; `None`: not set.
     pub from: Option<String>,
-    /// What is to be.
+    /// The value that it is to have; `None`: not set.
     pub to: Option<String>,
 }
 
@@ -197,7 +198,7 @@ impl Cause {
         matches!(self, Self::Throttled { .. } | Self::Eased { .. } | Self::Released { .. })
     }
 
-    /// The how-manieth restart since the last calm time, where the step is one.
+    /// The ordinal of the restart since the last calm time, from 1, where the step is one.
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Self::Gone { attempt }
@@ -258,7 +259,7 @@ impl fmt::Display for Cause {
             Self::ProjectRestart { service } => write!(f, "the project is started again, as {service} is not well"),
             Self::Paused => f.write_str("it was paused from outside"),
             Self::Unprepared => f.write_str("its creation was interrupted"),
-            Self::Adrift => f.write_str("a network that it was attached to is gone"),
+            Self::StaleNetwork => f.write_str("a network that it was attached to is gone"),
             Self::Dead => f.write_str("it is dead"),
             Self::Replaced => f.write_str("its replacement is ready to start"),
             Self::ReplacementReady => f.write_str("its replacement runs"),

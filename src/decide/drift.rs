@@ -18,7 +18,7 @@ use crate::model::{ContainerId, Project, Service, Timestamp, time};
 
 /// After so many repairs of one field it is not repaired any more for a while.
 const REPAIRS: u32 = 3;
-/// That while.
+/// So long a field that was repaired too often is left as it is.
 const COOL_DOWN: Duration = Duration::from_secs(300);
 /// After so long without a repair the count begins anew.
 pub(super) const CALM: Duration = Duration::from_secs(600);
@@ -150,7 +150,7 @@ impl<'a> Drifting<'a> {
             let path = difference.path.clone();
             if let Some(until) = self.rests_until(number, differing.container, difference) {
                 decision.wake(until);
-                decision.wait(Some(&self.service.name), WaitingOn::Duel { path, until });
+                decision.wait(Some(&self.service.name), WaitingOn::RepairConflict { path, until });
             } else if !differing.may.iter().any(|d| d.path == path) {
                 decision.wait(Some(&self.service.name), WaitingOn::Reported { path });
             }
@@ -219,7 +219,7 @@ impl Differing<'_> {
         (!changes.is_empty()).then_some((changes, cause))
     }
 
-    /// Why it is to be stopped and started again, if it is: a file was replaced, which is no duel however often it happens.
+    /// Why it is to be stopped and started again, if it is: a file was replaced, which is no repair conflict however often it happens.
     pub(super) fn restart(&self) -> Option<Cause> {
         self.needs(Repair::Restart)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Decision, Regime, Standing, Step, doubts, drift};
+use super::{Action, Cause, Decision, RecoveryTransition, RolloutStatus, Step, doubts, drift};
 use crate::model::ledger::{
     Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply, Throttled,
 };
@@ -70,38 +70,45 @@ fn note_attempt(slot: &mut Slot, attempt: u32, now: Timestamp) {
 }
 
 /// Notes recoveries that begin, and that are over.
-fn regimes(ledger: &mut ProjectLedger, changes: &[Regime], now: Timestamp) {
+fn transitions(ledger: &mut ProjectLedger, changes: &[RecoveryTransition], now: Timestamp) {
     for change in changes {
-        if let Regime::Reset { subject, cause, .. } | Regime::ProjectRestart { subject, cause, .. } = change {
+        if let RecoveryTransition::Reset { subject, cause, .. }
+        | RecoveryTransition::ProjectRestart { subject, cause, .. } = change
+        {
             let slot = ledger.slots.entry(subject.clone()).or_default();
             note_attempt(slot, cause.attempt().unwrap_or(1), now);
         }
         match change {
-            Regime::Reset { subject: Subject::Replica(service, _), volumes, kept, .. } => {
+            RecoveryTransition::Reset { subject: Subject::Replica(service, _), volumes, kept, .. } => {
                 ledger.resets.insert(service.clone(), Reset { volumes: volumes.clone() });
                 ledger.kept.extend(kept.clone());
             }
-            Regime::IsReset { service } => {
+            RecoveryTransition::IsReset { service } => {
                 ledger.resets.remove(service);
             }
-            Regime::IsGone { service } => {
+            RecoveryTransition::IsGone { service } => {
                 ledger.resets.remove(service);
                 ledger.degraded.remove(service);
             }
-            Regime::Degraded { service } => {
+            RecoveryTransition::Degraded { service } => {
                 ledger.degraded.insert(service.clone(), now);
             }
-            Regime::Restored { service } => {
+            RecoveryTransition::Restored { service } => {
                 ledger.degraded.remove(service);
             }
-            Regime::ProjectRestart { subject: subject @ Subject::Replica(service, _), failed, containers, .. } => {
+            RecoveryTransition::ProjectRestart {
+                subject: subject @ Subject::Replica(service, _),
+                failed,
+                containers,
+                ..
+            } => {
                 let slot = ledger.slots.entry(subject.clone()).or_default();
                 slot.ended.extend(failed.clone());
                 let (service, containers) = (service.clone(), containers.clone());
                 ledger.project_restart = Some(ProjectRestart { service, containers });
             }
-            Regime::ProjectStopped => ledger.project_restart = None,
-            Regime::Reset { .. } | Regime::ProjectRestart { .. } => {}
+            RecoveryTransition::ProjectStopped => ledger.project_restart = None,
+            RecoveryTransition::Reset { .. } | RecoveryTransition::ProjectRestart { .. } => {}
         }
     }
 }
@@ -136,11 +143,11 @@ pub fn decided(ledger: &mut ProjectLedger, decision: &Decision, now: Timestamp) 
         }
     }
     breakers(ledger, &decision.breakers);
-    regimes(ledger, &decision.regimes, now);
+    transitions(ledger, &decision.transitions, now);
     doubts::settle(ledger, &decision.doubts);
-    let Decision { fits, unheld, mended, arrived, breakers, regimes, doubts, .. } = decision;
+    let Decision { fits, unheld, mended, arrived, breakers, transitions, doubts, .. } = decision;
     let nothing = fits.is_empty() && unheld.is_empty() && mended.is_empty() && arrived.is_empty();
-    !(nothing && breakers.is_empty() && regimes.is_empty() && doubts.is_empty())
+    !(nothing && breakers.is_empty() && transitions.is_empty() && doubts.is_empty())
 }
 
 fn breakers(ledger: &mut ProjectLedger, changes: &BTreeMap<Subject, Option<Breaker>>) {
@@ -295,7 +302,7 @@ pub enum Trouble {
     NetworkGone,
     /// It may have taken effect all the same.
     Unknown,
-    /// Anything else.
+    /// Any other failure: the call was refused, and took no effect.
     Other,
 }
 
@@ -383,11 +390,11 @@ fn note_failure(
 const FAILED_KEPT: usize = 20;
 
 /// Notes how far a revision is.
-pub fn stands(ledger: &mut ProjectLedger, revision: &str, standing: &Standing) {
-    match standing {
-        Standing::Converged(proven, _) => ledger.converged = Some(proven.clone()),
-        Standing::Lapsed | Standing::Healthy => ledger.converged = None,
-        Standing::Failed { failure } => {
+pub fn record_rollout_status(ledger: &mut ProjectLedger, revision: &str, rollout_status: &RolloutStatus) {
+    match rollout_status {
+        RolloutStatus::Converged(proven, _) => ledger.converged = Some(proven.clone()),
+        RolloutStatus::Lapsed | RolloutStatus::Healthy => ledger.converged = None,
+        RolloutStatus::Failed { failure } => {
             ledger.converged = None;
             ledger.failed.insert(revision.to_owned(), failure.clone());
             while ledger.failed.len() > FAILED_KEPT {

@@ -16,7 +16,6 @@ mod containers;
 mod doubts;
 mod drift;
 mod forecast;
-mod herd;
 mod images;
 mod lint;
 mod made;
@@ -25,6 +24,7 @@ mod mended;
 pub mod pressure;
 mod readiness;
 mod recovery;
+mod recovery_limit;
 mod removal;
 mod resources;
 mod rollout;
@@ -45,11 +45,11 @@ pub use breaker::BreakerState;
 pub use cause::{Cause, FieldChange};
 pub use doubts::Settled;
 pub use forecast::{Plan, forecast};
-pub use herd::Room;
 pub use lint::{Invariant, Violation, lint};
+pub use recovery_limit::Room;
+pub use rollout::{RolloutStatus, in_force, is_over};
+pub use strategy::RecoveryTransition;
 pub use crate::model::policy::RecoveryPolicy;
-pub use rollout::{Standing, in_force, is_over};
-pub use strategy::Regime;
 pub use waiting::{Before, Waiting, WaitingOn};
 
 use crate::model::ledger::{Breaker, Completion, Healthy, ProjectLedger, Subject, Unheld};
@@ -62,7 +62,7 @@ use crate::model::{ContainerId, InstanceId, Project, ProjectName, ServiceName, T
 pub struct Input<'a> {
     /// The project it is about.
     pub project: &'a ProjectName,
-    /// What is wanted.
+    /// What is to be there: the manifest's project, or nothing.
     pub target: Target<'a>,
     /// Two reads of the manifest a second apart agree on what it does not name: orphans may go.
     pub absences_confirmed: bool,
@@ -72,7 +72,7 @@ pub struct Input<'a> {
     pub observed: &'a Observed,
     /// Steps whose outcome is not known yet.
     pub in_flight: &'a BTreeMap<Subject, Action>,
-    /// What is remembered.
+    /// What outlives a restart and cannot be seen in the Engine.
     pub ledger: &'a ProjectLedger,
     /// The last revision that was healthy.
     pub healthy: Option<&'a Healthy>,
@@ -84,13 +84,13 @@ pub struct Input<'a> {
     pub recovery: &'a RecoveryPolicy,
     /// How many recoveries may be begun now.
     pub room: Room,
-    /// Who decides.
+    /// The evenkeel that decides: what another one made is left alone.
     pub instance: &'a InstanceId,
     /// Whether what another evenkeel made is taken over.
     pub take_over: bool,
-    /// Decides the jitter.
+    /// The jitter of delays is drawn from this: the same seed gives the same delays.
     pub seed: u64,
-    /// The time.
+    /// The present, by the controller's clock.
     pub now: Timestamp,
 }
 
@@ -103,7 +103,7 @@ pub enum Target<'a> {
     Removed {
         /// The last good revision, for the order.
         last: Option<&'a Project>,
-        /// Two looks a second apart found it gone.
+        /// Two readings a second apart found it gone.
         confirmed: bool,
     },
     /// There is a manifest, but it never loaded: nothing is done.
@@ -132,11 +132,11 @@ pub struct Decision {
     /// Breakers that open and close, to be remembered.
     pub breakers: BTreeMap<Subject, Option<Breaker>>,
     /// Recoveries that take more than a restart, to be remembered.
-    pub regimes: Vec<Regime>,
+    pub transitions: Vec<RecoveryTransition>,
     /// Jobs that are done, or are not any more, though a start of theirs has no known outcome: to be remembered.
     pub doubts: BTreeMap<ServiceName, Settled>,
     /// How far the revision is, where that is news.
-    pub standing: Option<Standing>,
+    pub rollout_status: Option<RolloutStatus>,
     /// Containers whose health somebody waits for: their checks may be made sooner than the Engine makes them.
     pub awaited: BTreeSet<ContainerId>,
     /// Failures that are over, to be forgotten.
@@ -157,7 +157,7 @@ pub struct Drift {
     /// Where, if in a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
-    /// Which replica.
+    /// The replica's number, from 1, if it is a container's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u32>,
     /// Which field: a path of Compose's attributes, or `image`, or `configuration` where only a hash tells; of a network or
@@ -165,7 +165,7 @@ pub struct Drift {
     pub path: String,
     /// What is desired; what may be a secret is masked.
     pub desired: Option<String>,
-    /// What is.
+    /// The value that was found; what may be a secret is masked.
     pub observed: Option<String>,
     /// What repairs it: `update`, `attach`, `restart` or `recreate`; `blocked`: nothing does, as data would be lost.
     pub repair: &'static str,
@@ -220,7 +220,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
             if let Some(project) = last {
                 declared(input, project, &mut decision);
             }
-            decision.wait(None, if confirmed { WaitingOn::Guard } else { WaitingOn::SecondLook });
+            decision.wait(None, if confirmed { WaitingOn::Guard } else { WaitingOn::Confirmation });
             decision.state = Some(ProjectState::Waiting);
         }
         Target::Removed { last, .. } if !down && input.ledger.suspended && anything_left(input) => {
@@ -285,45 +285,47 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
     }
     let other_projects = readiness::projects(input, project);
     let rollout = rollout::Rollout::of(input, project);
-    let places = resources::decide(input, project, &slots, decision);
+    let prerequisites = resources::decide(input, project, &slots, decision);
     let known = input.ledger.resets.keys().chain(input.ledger.degraded.keys());
     let gone: BTreeSet<_> = known.filter(|service| !project.services.contains_key(*service)).collect();
-    decision.regimes.extend(gone.into_iter().map(|service| Regime::IsGone { service: service.clone() }));
+    decision
+        .transitions
+        .extend(gone.into_iter().map(|service| RecoveryTransition::IsGone { service: service.clone() }));
     let outages = strategy::Outages::of(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
     for (place, filled) in slots.in_order() {
         states[place] = containers::decide(
             input,
             (project, &slots, &outages),
-            &places,
+            &prerequisites,
             (&other_projects, &rollout),
             (place, filled),
             decision,
         );
     }
-    for (service, on) in rollout.preflight(&slots, &places, decision) {
+    for (service, on) in rollout.preflight(&slots, &prerequisites, decision) {
         let place = slots.by_name().position(|filled| filled.service.name == service);
         if let Some(state @ ServiceState::Starting { .. }) = place.map(|place| &mut states[place]) {
             *state = ServiceState::Waiting { on: on.to_string() };
         }
     }
-    herd::limit(input, project, decision);
+    recovery_limit::limit(input, project, decision);
     decision.awaited = readiness::awaited(&slots, &decision.waiting);
     decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {
         let orphans = slots.orphans();
         if !orphans.is_empty() && !input.absences_confirmed {
-            decision.wait(None, WaitingOn::SecondLook);
+            decision.wait(None, WaitingOn::Confirmation);
         } else {
             removal::containers(input, None, orphans, &Cause::Orphan, decision);
         }
     }
     let mut busy: BTreeSet<Subject> = decision.steps.iter().map(|s| s.action.subject()).collect();
-    busy.extend(places.images.pending.iter().cloned().map(Subject::Image));
+    busy.extend(prerequisites.images.pending.iter().cloned().map(Subject::Image));
     decision.mended = mended::subjects(input, project, &slots, &busy);
     let state = overall(input, &slots, decision);
-    decision.standing = rollout.standing(project, &slots, state, decision);
-    if matches!(decision.standing, Some(Standing::Failed { .. })) {
+    decision.rollout_status = rollout.status(project, &slots, state, decision);
+    if matches!(decision.rollout_status, Some(RolloutStatus::Failed { .. })) {
         // Another revision is in force with the next decision.
         decision.steps.clear();
     }

@@ -43,7 +43,7 @@ impl RecoveryPolicy {
 pub(super) enum Verdict {
     /// A job that is done.
     Completed,
-    /// It stays down.
+    /// It stays down until somebody changes something.
     Final { reason: String },
     /// It is started again, not before that time.
     Again { cause: Cause, at: Timestamp, attempts: u32 },
@@ -154,7 +154,7 @@ pub(super) fn after_sickness(
     (time::after(last, input.recovery.of(service).delay(made, draw(input, subject, made))), made)
 }
 
-/// When a container that somebody else removed is made again, and the how-manieth restart that is.
+/// When a container that somebody else removed is made again, and the ordinal of that restart.
 pub(super) fn after_removal(input: &Input<'_>, subject: &Subject) -> (Timestamp, u32) {
     let slot = input.ledger.slots.get(subject);
     let told = slot.and_then(|s| s.last_restart);

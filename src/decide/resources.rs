@@ -10,19 +10,19 @@ use crate::model::observed;
 use crate::model::service::MountSource;
 use crate::model::{NetworkId, Project, Service};
 
-/// What is there to build on.
-pub(super) struct Places {
+/// What containers are made from, as far as it is there.
+pub(super) struct Prerequisites {
     /// The networks that are there, by key.
     pub(super) networks: BTreeMap<String, NetworkId>,
     /// The volumes that are there, by key.
     volumes: BTreeSet<String>,
-    /// The images.
+    /// Which images are there, and which are being fetched or built.
     pub(super) images: Images,
     /// Replicas that are being detached from a network that is made anew.
     pub(super) detaching: BTreeSet<Subject>,
 }
 
-impl Places {
+impl Prerequisites {
     /// Whether everything a container of this service, at that place, is made from is there.
     pub(super) fn ready_for(&self, place: usize, service: &Service) -> bool {
         let volumes = service.mounts.iter().all(|m| match &m.source {
@@ -34,13 +34,18 @@ impl Places {
 }
 
 /// Decides about networks, volumes and images, and says which are there.
-pub(super) fn decide(input: &Input<'_>, project: &Project, slots: &Slots<'_>, decision: &mut Decision) -> Places {
+pub(super) fn decide(
+    input: &Input<'_>,
+    project: &Project,
+    slots: &Slots<'_>,
+    decision: &mut Decision,
+) -> Prerequisites {
     let mut detaching = BTreeSet::new();
     let networks = networks(input, project, slots, &mut detaching, decision);
     let volumes = volumes(input, project, decision);
     prune_volumes(input, project, decision);
     let images = images::decide(input, project, slots, decision);
-    Places { networks, volumes, images, detaching }
+    Prerequisites { networks, volumes, images, detaching }
 }
 
 /// Adds a step unless its subject is in flight or in backoff.
@@ -106,7 +111,7 @@ fn networks(
                 let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
                 attempt(input, decision, action, Cause::Orphan, network.id.as_str());
             } else {
-                decision.wait(None, WaitingOn::SecondLook);
+                decision.wait(None, WaitingOn::Confirmation);
             }
         }
     }
@@ -207,7 +212,7 @@ fn prune_volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) 
     let ours = input.observed.volumes.values().filter(|v| v.project.as_ref() == Some(input.project));
     for volume in ours.filter(|v| !named(&v.name) && v.key.is_some()) {
         if !input.absences_confirmed {
-            decision.wait(None, WaitingOn::SecondLook);
+            decision.wait(None, WaitingOn::Confirmation);
         } else if !mounts(&volume.name) {
             let action = Action::RemoveVolume { name: volume.name.clone() };
             attempt(input, decision, action, Cause::Orphan, &volume.name);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Before;
 use super::recovery::Verdict;
-use super::resources::Places;
+use super::resources::Prerequisites;
 use super::slots::{Filled, Phase, Slot, Slots};
 use super::{Action, Cause, Decision, Input, Step, WaitingOn, readiness};
 use crate::model::ledger::{FailedRevision, Healthy, ProjectLedger, Proven, RolledBack, Subject};
@@ -26,18 +26,18 @@ const ENDS: u32 = 3;
 /// Nor is a call that fails so often: a disk that is full for a moment, or a port that is just being given up, is.
 const TRIES: u32 = 5;
 
-/// How far a revision is.
+/// What is new about how far the revision in force has come.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
+pub enum RolloutStatus {
     /// Everything came to be as it says, with these images.
     Converged(Proven, BTreeMap<ServiceName, ImageId>),
-    /// And is so no more, before it counted as healthy.
+    /// It had converged, and something of it differs again before the monitor time was over.
     Lapsed,
-    /// Everything was so for the monitor time.
+    /// It stayed converged for the monitor time.
     Healthy,
-    /// Something of it does not come up.
+    /// Something of it does not come up: it is given up, or stays where it is.
     Failed {
-        /// What, why, and what is to follow.
+        /// The service, the reason, and whether the last healthy revision follows.
         failure: FailedRevision,
     },
 }
@@ -117,7 +117,7 @@ impl<'a> Rollout<'a> {
     pub(super) fn preflight(
         &self,
         slots: &Slots<'_>,
-        places: &Places,
+        prerequisites: &Prerequisites,
         decision: &mut Decision,
     ) -> Vec<(ServiceName, WaitingOn)> {
         let stops = |a: &Action, c: &Cause| match c {
@@ -144,7 +144,7 @@ impl<'a> Rollout<'a> {
                 rolled && !made && filled.slots.iter().any(refused)
             })
         };
-        if !places.images.lacking && !being_made && !will_be_made() && taken.is_empty() {
+        if !prerequisites.images.lacking && !being_made && !will_be_made() && taken.is_empty() {
             return Vec::new();
         }
         let mut held = Vec::new();
@@ -221,36 +221,36 @@ impl<'a> Rollout<'a> {
     }
 
     /// How far the revision is, if that is news. `state`: how the project is.
-    pub(super) fn standing(
+    pub(super) fn status(
         &self,
         project: &Project,
         slots: &Slots<'_>,
         state: ProjectState,
         decision: &mut Decision,
-    ) -> Option<Standing> {
+    ) -> Option<RolloutStatus> {
         let ledger = self.input.ledger;
         if ledger.rolled_back.is_some() {
             return None;
         }
         if let Some(failure) = self.failure(slots).filter(|_| self.paused.is_none()) {
-            return Some(Standing::Failed { failure });
+            return Some(RolloutStatus::Failed { failure });
         }
         let known = ledger.converged.as_ref();
         if state != ProjectState::Converged {
-            return known.is_some().then_some(Standing::Lapsed);
+            return known.is_some().then_some(RolloutStatus::Lapsed);
         }
         let running = || slots.by_name().filter_map(|filled| Some((&filled.service.name, filled.image?.as_ref()?)));
         if self.input.healthy.is_some_and(|h| h.project.revision == project.revision && h.images.iter().eq(running())) {
-            return known.is_some().then_some(Standing::Lapsed);
+            return known.is_some().then_some(RolloutStatus::Lapsed);
         }
         let images: BTreeMap<_, _> = running().map(|(name, image)| (name.clone(), image.clone())).collect();
         let now = Proven { revision: project.revision.clone(), at: self.input.now, images: digest(&images) };
         match known.filter(|known| known.revision == now.revision && known.images == now.images) {
             None => {
                 decision.wake(due(&now, project, self.input.now));
-                Some(Standing::Converged(now, images))
+                Some(RolloutStatus::Converged(now, images))
             }
-            Some(known) if is_over(known, project, self.input.now) => Some(Standing::Healthy),
+            Some(known) if is_over(known, project, self.input.now) => Some(RolloutStatus::Healthy),
             Some(known) => {
                 decision.wake(due(known, project, self.input.now));
                 None

@@ -19,52 +19,52 @@ const STEADY: Duration = Duration::from_secs(10);
 /// A run that began so soon after a restart was asked for is that restart.
 const RESTART: Duration = Duration::from_secs(120);
 
-/// What is to be remembered of such a recovery.
+/// A change in how far a recovery has come that takes more than a restart: to be remembered.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Regime {
+pub enum RecoveryTransition {
     /// A service is emptied and made anew.
     Reset {
         /// The replica that failed.
         subject: Subject,
-        /// Why.
+        /// The failure that it is done for.
         cause: Cause,
         /// Volumes that are removed, by their names in the Engine.
         volumes: BTreeSet<String>,
         /// Anonymous volumes that are handed on, by replica and path in the container.
         kept: BTreeMap<Subject, BTreeMap<String, String>>,
     },
-    /// It is empty.
+    /// A service that was to be emptied is empty.
     IsReset {
-        /// Which.
+        /// The service that is empty.
         service: ServiceName,
     },
-    /// The manifest has it no more.
+    /// The manifest no longer has a service that was being recovered.
     IsGone {
-        /// Which.
+        /// The service that is gone.
         service: ServiceName,
     },
     /// Others are given up for a service.
     Degraded {
-        /// Which.
+        /// The service that others are stopped for.
         service: ServiceName,
     },
-    /// No more.
+    /// The others may run again.
     Restored {
-        /// Which.
+        /// The service that is healthy again.
         service: ServiceName,
     },
     /// The project is started again as a whole.
     ProjectRestart {
         /// The replica that failed.
         subject: Subject,
-        /// Why.
+        /// The failure that it is done for.
         cause: Cause,
         /// Its container: should it have ended, that is answered by this.
         failed: Option<ContainerId>,
         /// Containers that are stopped first.
         containers: BTreeSet<ContainerId>,
     },
-    /// They are stopped.
+    /// All containers of a project that is started again are stopped.
     ProjectStopped,
 }
 
@@ -189,7 +189,7 @@ fn gives_up(input: &Input<'_>, filled: &Filled<'_>, decision: &mut Decision) -> 
     let asks = |kind| service.extension.recovery.strategy(kind) == Strategy::DegradedMode;
     if filled.slots.iter().filter_map(failing).any(asks) {
         if !known {
-            decision.regimes.push(Regime::Degraded { service: service.name.clone() });
+            decision.transitions.push(RecoveryTransition::Degraded { service: service.name.clone() });
         }
         return true;
     }
@@ -209,7 +209,7 @@ fn gives_up(input: &Input<'_>, filled: &Filled<'_>, decision: &mut Decision) -> 
         decision.wake(due);
         return true;
     }
-    decision.regimes.push(Regime::Restored { service: service.name.clone() });
+    decision.transitions.push(RecoveryTransition::Restored { service: service.name.clone() });
     false
 }
 
@@ -243,7 +243,7 @@ pub(super) fn begins(
                 .iter()
                 .filter_map(|s| Some((Subject::Replica(service.name.clone(), s.number), anonymous(s.current?))));
             let kept = kept.filter(|(_, volumes)| !volumes.is_empty()).collect();
-            decision.regimes.push(Regime::Reset { subject, cause: cause.clone(), volumes, kept });
+            decision.transitions.push(RecoveryTransition::Reset { subject, cause: cause.clone(), volumes, kept });
         }
         Strategy::ProjectRestart => {
             let of_service = |filled: &Filled<'_>| {
@@ -254,7 +254,7 @@ pub(super) fn begins(
             let running = slots.by_name().filter(|f| of_service(f)).flat_map(|f| &f.slots);
             let containers = running.filter_map(|s| s.current.filter(|c| c.is_running())).map(|c| c.id.clone());
             let containers = containers.collect();
-            decision.regimes.push(Regime::ProjectRestart {
+            decision.transitions.push(RecoveryTransition::ProjectRestart {
                 subject,
                 cause: cause.clone(),
                 failed: slot.current.map(|c| c.id.clone()),
@@ -276,7 +276,7 @@ pub(super) fn restart_project(input: &Input<'_>, project: &Project, restart: &Pr
         decision.services.insert(name.clone(), state);
     }
     if left.is_empty() && input.in_flight.is_empty() {
-        decision.regimes.push(Regime::ProjectStopped);
+        decision.transitions.push(RecoveryTransition::ProjectStopped);
     }
     for container in &left {
         let Some(service) = container.service.as_ref().and_then(|name| project.services.get(name)) else { continue };

@@ -159,7 +159,7 @@ fn a_field_that_is_changed_back_over_and_over_is_left_alone_for_a_while() {
         wait_until(SOON, "it is set back", || cpus() == json!(500_000_000));
     }
     world.engine.call("POST", &format!("/containers/{id}/update"), Some(&json!({"NanoCpus": 250_000_000})));
-    wait_until(SOON, "the duel is over", || !controller.events(&shop, "BreakerOpened").is_empty());
+    wait_until(SOON, "the repair conflict is seen", || !controller.events(&shop, "BreakerOpened").is_empty());
     assert_eq!(cpus(), json!(250_000_000));
     assert_eq!(told(&world)[0]["path"], json!("cpus"));
 }

@@ -22,7 +22,7 @@ fn a_project_whose_manifest_is_removed_goes_with_its_networks_and_its_volumes_st
     wait_until(SOON, "its containers and networks are gone", || {
         world.engine.containers(&shop).is_empty() && world.engine.networks(&shop).is_empty()
     });
-    assert!(removed.elapsed() >= Duration::from_secs(1), "not before a second look");
+    assert!(removed.elapsed() >= Duration::from_secs(1), "not before a second reading");
     assert_eq!(world.engine.volumes(&shop), [format!("{shop}_data")]);
     wait_until(SOON, "it is forgotten", || {
         controller.answer(&format!("/api/projects/{shop}")).is_some_and(|(status, _)| status == 404)
@@ -54,7 +54,7 @@ fn a_manifest_that_was_removed_while_nobody_looked_is_noticed_at_the_start() {
 }
 
 #[test]
-fn a_service_that_the_manifest_names_no_longer_goes_after_a_second_look() {
+fn a_service_that_the_manifest_names_no_longer_goes_after_a_second_reading() {
     let Some(world) = World::new() else { return };
     let shop = world.project("shop");
     let (web, worker) =
@@ -65,7 +65,7 @@ fn a_service_that_the_manifest_names_no_longer_goes_after_a_second_look() {
     let kept = world.engine.container(&shop, "web").id;
     let edited = Instant::now();
     world.write(&shop, &format!("services:\n{web}"));
-    wait_until(SOON, "a second look is waited for", || {
+    wait_until(SOON, "a second reading is waited for", || {
         controller.metric("waiting", &[("project", &shop), ("reason", "second_look")]) == Some(1.0)
     });
     wait_until(SOON, "it is gone", || world.engine.containers(&shop).len() == 1);

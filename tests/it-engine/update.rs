@@ -54,9 +54,9 @@ fn an_edit_recreates_only_the_service_that_it_is_about() {
 
     let (old, new, name) = (&before[0].id, &after[0].id, format!("{shop}-api-1"));
     assert_eq!(after[0].name, name);
-    let passing = format!("{}_{name}", &old[..12]);
+    let temporary = format!("{}_{name}", &old[..12]);
     let order = [
-        format!("create {passing}"),
+        format!("create {temporary}"),
         format!("stop {old}"),
         format!("start {new}"),
         format!("remove {old}"),

@@ -241,7 +241,7 @@ fn check(path: &str, text: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_planted_arrow_is_found() {
+fn a_forbidden_arrow_is_found() {
     check(
         "decide/slots.rs",
         "//! x\nuse crate::{model::Project, engine::{Engine, docker}};\n",

@@ -1,6 +1,6 @@
 //! What a decision changed, told to people and programs.
 
-use crate::decide::{Cause, Decision, Drift, Regime, Waiting, WaitingOn};
+use crate::decide::{Cause, Decision, Drift, RecoveryTransition, Waiting, WaitingOn};
 use crate::model::event::Severity;
 use crate::model::ledger::Subject;
 use crate::model::observed::Health;
@@ -30,7 +30,7 @@ pub(in crate::control) fn changes(
 ) -> Vec<Announcement> {
     let mut told = services(before, after);
     told.extend(breakers(after));
-    told.extend(regimes(after, target));
+    told.extend(transitions(after, target));
     told.extend(drift(before, after));
     told.extend(waiting(before, after));
     told
@@ -83,9 +83,9 @@ fn drift(before: &Decision, after: &Decision) -> Vec<Announcement> {
         let data = RecordData::DriftRepaired { number, path: drift.path.clone() };
         told.push(Announcement::of(Severity::Info, drift.service.as_ref(), data));
     }
-    let duel = |w: &&Waiting| matches!(w.on, WaitingOn::Duel { .. });
-    let known = |new: &Waiting| before.waiting.iter().filter(duel).any(|old| old == new);
-    for waiting in after.waiting.iter().filter(duel).filter(|w| !known(w)) {
+    let conflict = |w: &&Waiting| matches!(w.on, WaitingOn::RepairConflict { .. });
+    let known = |new: &Waiting| before.waiting.iter().filter(conflict).any(|old| old == new);
+    for waiting in after.waiting.iter().filter(conflict).filter(|w| !known(w)) {
         let data = RecordData::BreakerOpened { number: None, reason: waiting.to_string() };
         told.push(Announcement::of(Severity::Warning, waiting.service.as_ref(), data));
     }
@@ -114,26 +114,26 @@ fn breakers(after: &Decision) -> Vec<Announcement> {
 }
 
 /// Recoveries that take more than a restart.
-fn regimes(after: &Decision, target: Option<&Project>) -> Vec<Announcement> {
-    let one = |regime: &Regime| match regime {
-        Regime::Reset { subject: Subject::Replica(service, _), cause, .. } => {
+fn transitions(after: &Decision, target: Option<&Project>) -> Vec<Announcement> {
+    let one = |transition: &RecoveryTransition| match transition {
+        RecoveryTransition::Reset { subject: Subject::Replica(service, _), cause, .. } => {
             Some(restart_as(Restart::Reset, service, cause, target))
         }
-        Regime::ProjectRestart { subject: Subject::Replica(service, _), cause, .. } => {
+        RecoveryTransition::ProjectRestart { subject: Subject::Replica(service, _), cause, .. } => {
             Some(restart_as(Restart::Project, service, cause, target))
         }
-        Regime::Degraded { service } => {
+        RecoveryTransition::Degraded { service } => {
             let data = RecordData::ServiceDown { container: None, how: Down::Degraded };
             Some(Announcement::of(Severity::Warning, Some(service), data))
         }
-        Regime::Restored { service } => {
+        RecoveryTransition::Restored { service } => {
             let state = "well again, and so is what was given up for it".to_owned();
             let data = RecordData::ServiceUp { container: None, state, reasons: Vec::new() };
             Some(Announcement::of(Severity::Info, Some(service), data))
         }
         _ => None,
     };
-    after.regimes.iter().filter_map(one).collect()
+    after.transitions.iter().filter_map(one).collect()
 }
 
 /// What goes on only once somebody does something about it.

@@ -28,18 +28,18 @@ use crate::model::observed::Health;
 use crate::model::state::{ProjectState, ServiceState};
 use crate::model::{ProjectName, ServiceName, Timestamp};
 
-/// How everything is.
+/// Everything that the controller lets be read, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// How the Engine is.
     pub engine: EngineStatus,
-    /// The manifests directory.
+    /// The manifests directory that is watched.
     pub root: PathBuf,
     /// The git commit the directory is at.
     pub commit: Option<String>,
     /// The manifests were read at least once.
     pub manifests_read: bool,
-    /// Projects by name.
+    /// The projects, by name.
     pub projects: BTreeMap<ProjectName, Arc<ProjectView>>,
     /// Manifests that do not load and whose project is not known.
     pub nameless: Vec<Diagnostic>,
@@ -91,9 +91,9 @@ pub fn drift_json(project: &ProjectName, drift: &[Drift]) -> Vec<Value> {
 pub struct EngineStatus {
     /// It answers, and what it said is fresh.
     pub up: bool,
-    /// Where.
+    /// The address that the Engine is asked at.
     pub address: String,
-    /// Which.
+    /// The Engine's version; `None`: it never answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Why it is not up.
@@ -104,9 +104,9 @@ pub struct EngineStatus {
 /// How a project is.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ProjectView {
-    /// Its name.
+    /// The project's name.
     pub name: ProjectName,
-    /// How it is.
+    /// The state that the last decision found.
     pub state: ProjectState,
     /// Whether the manifest on the disk loads.
     pub manifest_valid: bool,
@@ -134,26 +134,26 @@ pub struct ProjectView {
     pub steps: Vec<Step>,
     /// What waits, and for what.
     pub waiting: Vec<Waiting>,
-    /// What differs.
+    /// Where what runs differs from what the manifest says.
     pub drift: Vec<Drift>,
     /// Steps that failed and will be tried again: subject and the Engine's words.
     pub failures: BTreeMap<String, String>,
     /// What is wrong with the manifest.
     pub diagnostics: Vec<Diagnostic>,
-    /// Its services.
+    /// The services, by name.
     pub services: BTreeMap<ServiceName, ServiceView>,
 }
 
 /// A revision that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FailedView {
-    /// Which.
+    /// The hash of the revision.
     pub revision: String,
     /// The service that did not come up.
     pub service: ServiceName,
-    /// Why.
+    /// Why the service did not come up.
     pub reason: String,
-    /// When.
+    /// When the revision was given up.
     pub at: Timestamp,
     /// The last healthy revision is in force; else the rollout came to a stop where it was.
     pub rolled_back: bool,
@@ -166,7 +166,7 @@ pub struct FailedView {
 pub struct ServiceView {
     /// `PROJECT.SERVICE`.
     pub id: String,
-    /// How it is.
+    /// The state that the last decision found.
     #[serde(flatten)]
     pub state: ServiceState,
     /// The state in words.
@@ -198,7 +198,7 @@ pub struct ServiceView {
     /// What its probe asks: `http`, `tcp`, `grpc` or `exec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<&'static str>,
-    /// Its containers.
+    /// The containers of its replicas.
     pub containers: Vec<ContainerView>,
 }
 
@@ -207,7 +207,7 @@ pub struct ServiceView {
 pub struct ContainerView {
     /// The Engine's id.
     pub id: String,
-    /// Its name.
+    /// The container's name, without the leading slash.
     pub name: String,
     /// The replica's number.
     pub number: u32,

@@ -5,7 +5,7 @@ mod replace;
 mod steps;
 
 use super::recovery::{self, Verdict};
-use super::resources::Places;
+use super::resources::Prerequisites;
 use super::rollout::Rollout;
 use super::slots::{Filled, Phase, Slot, Slots, attached};
 use super::strategy::{self, Outages};
@@ -20,7 +20,7 @@ use crate::model::{Project, Service, ServiceName, Timestamp};
 pub(super) fn decide(
     input: &Input<'_>,
     (project, slots, outages): (&Project, &Slots<'_>, &Outages<'_>),
-    places: &Places,
+    prerequisites: &Prerequisites,
     (other_projects, rollout): (&[Waiting], &Rollout<'_>),
     (place, filled): (usize, &Filled<'_>),
     decision: &mut Decision,
@@ -35,7 +35,7 @@ pub(super) fn decide(
             .for_each(|c| throttle::give_back(input, service, c, decision));
         return ServiceState::Suspended;
     }
-    let turn = Turn { input, project, slots, outages, places, other_projects, rollout, place, filled, service };
+    let turn = Turn { input, project, slots, outages, prerequisites, other_projects, rollout, place, filled, service };
     if let Some(reset) = input.ledger.resets.get(&service.name) {
         return turn.reset(reset, decision);
     }
@@ -60,7 +60,7 @@ pub(super) fn decide(
     if filled.surplus.is_empty() || input.absences_confirmed {
         removal::containers(input, Some(project), &filled.surplus, &Cause::ScaledDown, decision);
     } else {
-        decision.wait(Some(&service.name), WaitingOn::SecondLook);
+        decision.wait(Some(&service.name), WaitingOn::Confirmation);
     }
     worst
 }
@@ -108,7 +108,7 @@ struct Turn<'a, 'i> {
     project: &'a Project,
     slots: &'a Slots<'i>,
     outages: &'a Outages<'a>,
-    places: &'a Places,
+    prerequisites: &'a Prerequisites,
     other_projects: &'a [Waiting],
     rollout: &'a Rollout<'i>,
     place: usize,
@@ -135,7 +135,7 @@ impl Turn<'_, '_> {
             Some(_) => return ServiceState::Starting { since: None },
             None => {}
         }
-        if self.places.detaching.contains(&subject) {
+        if self.prerequisites.detaching.contains(&subject) {
             return ServiceState::Starting { since: None };
         }
         let mut held = false;
@@ -165,7 +165,7 @@ impl Turn<'_, '_> {
         ServiceState::Starting { since: None }
     }
 
-    fn lacking_places(&self) -> ServiceState {
+    fn lacking_prerequisites(&self) -> ServiceState {
         let failures = &self.input.ledger.failures;
         let waits = || ServiceState::Waiting { on: "its image, networks and volumes".to_owned() };
         if failures.is_empty() {
@@ -186,7 +186,7 @@ impl Turn<'_, '_> {
     }
 
     /// Whether a container has the name of a replacement, `ID_NAME`.
-    fn is_passing(&self, slot: &Slot<'_>, container: &Container) -> bool {
+    fn has_temporary_name(&self, slot: &Slot<'_>, container: &Container) -> bool {
         container.name.as_bytes().get(12) == Some(&b'_')
             && container.name.get(13..).is_some_and(|name| name == self.final_name(slot))
     }
@@ -200,7 +200,7 @@ impl Turn<'_, '_> {
 
     /// A container as desired is there, alone. `held`: a change in place waits for its next attempt.
     fn settled(&self, slot: &Slot<'_>, current: &Container, held: bool, decision: &mut Decision) -> ServiceState {
-        if self.is_passing(slot, current) && slot.phase != Phase::Removing {
+        if self.has_temporary_name(slot, current) && slot.phase != Phase::Removing {
             let action = Action::RenameContainer {
                 service: self.service.name.clone(),
                 number: slot.number,
@@ -228,12 +228,12 @@ impl Turn<'_, '_> {
                 if let Some(state) = self.rests(slot, cause, decision) {
                     return state;
                 }
-                match self.adrift(current) {
+                match self.has_stale_network(current) {
                     Some(true) => {
-                        self.remove(slot, current, Cause::Adrift, decision);
+                        self.remove(slot, current, Cause::StaleNetwork, decision);
                         return ServiceState::Starting { since: None };
                     }
-                    None => return self.lacking_places(),
+                    None => return self.lacking_prerequisites(),
                     Some(false) => {}
                 }
                 if let Some(state) = self.unready_again(cause, decision) {
@@ -345,7 +345,8 @@ impl Turn<'_, '_> {
             self.remove(slot, current, Cause::Unprepared, decision);
             return doing;
         }
-        if let Some(missing) = self.service.networks.keys().find(|key| !self.places.networks.contains_key(*key)) {
+        if let Some(missing) = self.service.networks.keys().find(|key| !self.prerequisites.networks.contains_key(*key))
+        {
             return Some(ServiceState::Waiting { on: format!("network {missing}") });
         }
         self.attach(slot, current, decision).then_some(ServiceState::Starting { since: None })
@@ -353,13 +354,13 @@ impl Turn<'_, '_> {
 
     /// Whether a network of an ended container was made anew since: by its id it can never be started again. `None`:
     /// a network is not there.
-    fn adrift(&self, container: &Container) -> Option<bool> {
-        let mut adrift = false;
+    fn has_stale_network(&self, container: &Container) -> Option<bool> {
+        let mut stale = false;
         for key in self.service.networks.keys() {
-            let network = self.input.observed.networks.get(self.places.networks.get(key)?)?;
-            adrift |= !attached(container, network);
+            let network = self.input.observed.networks.get(self.prerequisites.networks.get(key)?)?;
+            stale |= !attached(container, network);
         }
-        Some(adrift)
+        Some(stale)
     }
 
     /// A service whose container it shares with has none: nothing can be made or started for it.

@@ -4,14 +4,14 @@ use super::super::slots::{Phase, Slot};
 use super::super::strategy::{self, Outage};
 use super::super::{Action, Cause, Decision, WaitingOn, breaker, readiness, recovery, resources};
 use super::Turn;
-use crate::decide::Regime;
+use crate::decide::RecoveryTransition;
 use crate::model::ledger::Reset;
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::service::{Cascade, FailureKind, Strategy};
 use crate::model::state::ServiceState;
 use crate::model::{ServiceName, Timestamp};
 
-/// The cause of the how-manieth restart.
+/// The cause of a restart, with its ordinal.
 type CauseOf = fn(u32) -> Cause;
 
 impl Turn<'_, '_> {
@@ -103,7 +103,7 @@ impl Turn<'_, '_> {
         let there = |name: &&String| self.input.observed.volumes.contains_key(*name);
         let mut there = reset.volumes.intersection(&named).filter(there).peekable();
         if there.peek().is_none() {
-            decision.regimes.push(Regime::IsReset { service: self.service.name.clone() });
+            decision.transitions.push(RecoveryTransition::IsReset { service: self.service.name.clone() });
         }
         for name in there {
             let action = Action::RemoveVolume { name: name.clone() };

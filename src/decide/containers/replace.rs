@@ -60,8 +60,8 @@ impl Turn<'_, '_> {
         if let Some(state) = self.alone() {
             return state;
         }
-        if !self.places.ready_for(self.place, self.service) {
-            return self.lacking_places();
+        if !self.prerequisites.ready_for(self.place, self.service) {
+            return self.lacking_prerequisites();
         }
         let name = self.final_name(slot);
         let networks = self.networks_at_creation();
@@ -101,7 +101,7 @@ impl Turn<'_, '_> {
             Some(Difference::Fields(cause)) => cause,
             None => Cause::Missing,
         };
-        // Where the old container's name was taken by a passing one, that name is as good as any.
+        // Where the old container's name was taken by a temporary one, that name is as good as any.
         let temporary = format!("{}_{name}", old.id.short());
         decision.step(create(temporary, Some(name)), cause);
         ServiceState::Starting { since: None }
@@ -210,6 +210,8 @@ impl Turn<'_, '_> {
             slot.gave_up.contains(&current.id) || slot.repairs.values().any(|repairs| repairs.container == current.id)
         });
         let fine = recovery::stopped_by_us(self.input, &subject, current) || !rollout::its_own_end(current);
-        fine && !done_with && self.adrift(current) == Some(false) && !self.filled.drift.differs_once_started(current)
+        fine && !done_with
+            && self.has_stale_network(current) == Some(false)
+            && !self.filled.drift.differs_once_started(current)
     }
 }

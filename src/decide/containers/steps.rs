@@ -1,4 +1,4 @@
-//! The steps themselves.
+//! The steps of one replica as they are written into a decision.
 
 use super::super::slots::{Slot, attached};
 use super::super::{Action, Cause, Decision, recovery, throttle};
@@ -11,7 +11,7 @@ impl Turn<'_, '_> {
     /// Attaches a container to a network that it lacks; says whether there is one.
     pub(super) fn attach(&self, slot: &Slot<'_>, current: &Container, decision: &mut Decision) -> bool {
         for key in self.service.networks.keys() {
-            let Some(id) = self.places.networks.get(key) else { continue };
+            let Some(id) = self.prerequisites.networks.get(key) else { continue };
             let Some(network) = self.input.observed.networks.get(id) else { continue };
             if !attached(current, network) {
                 let action = Action::ConnectNetwork {
@@ -78,7 +78,7 @@ impl Turn<'_, '_> {
         self.service
             .networks
             .keys()
-            .filter_map(|key| Some((key.clone(), self.places.networks.get(key)?.clone())))
+            .filter_map(|key| Some((key.clone(), self.prerequisites.networks.get(key)?.clone())))
             .take(if several { usize::MAX } else { 1 })
             .collect()
     }

@@ -19,7 +19,7 @@ mod hand;
 mod health;
 mod life;
 mod pace;
-mod places;
+mod resources;
 mod script;
 mod world;
 
@@ -95,7 +95,7 @@ impl SimEngine {
         answer
     }
 
-    /// Its time.
+    /// The Engine's time, which is virtual.
     pub fn now(&self) -> Timestamp {
         self.shared.time()
     }

@@ -184,14 +184,14 @@ impl World {
         folder
     }
 
-    /// Whether a look at one manifest finds nothing to do.
+    /// Whether the plan for one manifest finds nothing to do.
     #[track_caller]
     pub fn expect_nothing_to_do_in(&self, manifest: &Path) {
         let plan = self.verb(&["plan", &manifest.display().to_string()]);
         assert_eq!(plan.code, Some(0), "the plan is not empty: {}{}", plan.out, plan.err);
     }
 
-    /// Whether a second look finds nothing to do.
+    /// Whether another decision finds nothing to do.
     #[track_caller]
     pub fn expect_nothing_to_do(&self) {
         let plan = self.verb(&["plan"]);

@@ -154,7 +154,7 @@ fn after_three_repairs_a_field_that_flips_back_is_left_alone_for_five_minutes() 
     .assert_eq(&scene.report());
     scene.world.pass(300);
     assert!(scene.text().starts_with("update a/1"), "{}", scene.text());
-    // The manifest's own changes are nobody's duel.
+    // The manifest's own changes are no repair conflict.
     scene.world.now = "2026-01-01T00:00:01Z".parse().unwrap();
     scene.change(&ONE.replace("0.5", "0.75"));
     told(&mut scene, &id, &[differs("cpus", Some("0.75"), Some("0.25"), Repair::Update)]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evenkeel::decide::{
-    Action, Decision, Input, RecoveryPolicy, Standing, Step, Target, decide, forecast, lint, memory,
+    Action, Decision, Input, RecoveryPolicy, RolloutStatus, Step, Target, decide, forecast, lint, memory,
 };
 use evenkeel::model::ledger::{ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health};
@@ -134,8 +134,9 @@ impl Life {
         self.ledger.completions.extend(decision.completions.clone());
         memory::decided(&mut self.ledger, &decision, self.world.now);
         // No revision is ever healthy here, or a failure would put another one in force.
-        if let Some(standing @ (Standing::Converged(..) | Standing::Lapsed)) = &decision.standing {
-            memory::stands(&mut self.ledger, &self.project.revision, standing);
+        if let Some(rollout_status @ (RolloutStatus::Converged(..) | RolloutStatus::Lapsed)) = &decision.rollout_status
+        {
+            memory::record_rollout_status(&mut self.ledger, &self.project.revision, rollout_status);
         }
         self.decision = decision;
         for step in self.decision.steps.clone() {

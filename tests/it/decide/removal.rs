@@ -13,7 +13,7 @@ volumes: {data: }
 const WITHOUT_WEB: &str = "{services: {db: {image: 'db:1', volumes: ['data:/d']}}, volumes: {data: }}";
 
 #[test]
-fn an_orphan_waits_for_the_second_look() {
+fn an_orphan_waits_for_the_second_reading() {
     let mut scene = Scene::converged(STORE);
     scene.absences_confirmed = false;
     scene.change(WITHOUT_WEB);

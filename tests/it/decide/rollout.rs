@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use evenkeel::decide::Standing;
+use evenkeel::decide::RolloutStatus;
 use evenkeel::model::observed::{ContainerState, Health, PublishedPort};
 use evenkeel::model::{ContainerId, ImageId, ProjectName};
 use expect_test::expect;
@@ -28,11 +28,11 @@ fn a_revision_is_healthy_after_its_monitor_time_and_not_before() {
     assert!(scene.ledger.converged.is_some());
     assert_eq!(scene.decide().wake_at, scene.now().checked_add(std::time::Duration::from_secs(30)).ok());
     scene.world.pass(29);
-    assert_eq!(scene.decide().standing, None);
+    assert_eq!(scene.decide().rollout_status, None);
     scene.world.pass(1);
-    assert_eq!(scene.decide().standing, Some(Standing::Healthy));
+    assert_eq!(scene.decide().rollout_status, Some(RolloutStatus::Healthy));
     scene.round();
-    assert_eq!(scene.decide().standing, None);
+    assert_eq!(scene.decide().rollout_status, None);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn what_comes_down_before_that_takes_the_proof_with_it() {
     scene.round();
     let web = scene.id("web", 1);
     scene.world.end(&web, 1, false, true);
-    assert_eq!(scene.decide().standing, Some(Standing::Lapsed));
+    assert_eq!(scene.decide().rollout_status, Some(RolloutStatus::Lapsed));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_second_service_fails_and_the_first_goes_back_with_it() {
     let mut text = String::new();
     for _ in 0..12 {
         let decision = scene.decide();
-        if let Some(Standing::Failed { .. }) = decision.standing {
+        if let Some(RolloutStatus::Failed { .. }) = decision.rollout_status {
             scene.runs.clear();
             text += "--- failed\n";
         }
@@ -162,7 +162,7 @@ fn a_new_service_that_ends_over_and_over_fails_the_revision() {
     scene.runs.insert("worker".into(), Run::Exits(1));
     let mut text = String::new();
     for _ in 0..10 {
-        if let Some(Standing::Failed { failure }) = scene.decide().standing {
+        if let Some(RolloutStatus::Failed { failure }) = scene.decide().rollout_status {
             text += &format!("FAILED: {}: {}\n", failure.service, failure.reason);
         }
         text += &scene.round();
@@ -221,7 +221,7 @@ fn a_paused_rollout_leaves_the_rest_as_it_is() {
     for _ in 0..8 {
         let falls_back = scene.text().contains("its replacement did not come up");
         scene.runs.insert("api/1".into(), if falls_back { Run::Stays(Health::None) } else { Run::Exits(1) });
-        if let Some(Standing::Failed { failure }) = scene.decide().standing {
+        if let Some(RolloutStatus::Failed { failure }) = scene.decide().rollout_status {
             text += &format!("FAILED: {}: {}\n", failure.service, failure.reason);
         }
         text += &scene.round();
@@ -487,7 +487,7 @@ fn a_call_that_is_refused_again_and_again_fails_the_revision_with_nothing_touche
     "#]]
     .assert_eq(&scene.text());
     scene.fails("web", 5, "invalid mount config");
-    assert!(matches!(scene.decide().standing, Some(Standing::Failed { .. })));
+    assert!(matches!(scene.decide().rollout_status, Some(RolloutStatus::Failed { .. })));
 }
 
 #[test]
@@ -506,7 +506,7 @@ fn a_part_of_the_replicas_may_fail() {
         let second = scene.id("web", 2);
         let ContainerState::Running { .. } = scene.world.get(&second).state else { panic!("it runs") };
         scene.world.get(&second).health = Health::Unhealthy;
-        let failed = matches!(scene.decide().standing, Some(Standing::Failed { .. }));
+        let failed = matches!(scene.decide().rollout_status, Some(RolloutStatus::Failed { .. }));
         assert_eq!(failed, fails, "{ratio}");
     }
 }

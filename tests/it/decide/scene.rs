@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use evenkeel::decide::{
-    Action, Decision, Input, RecoveryPolicy, Room, Standing, Step, Target, decide, in_force, lint, memory,
+    Action, Decision, Input, RecoveryPolicy, RolloutStatus, Room, Step, Target, decide, in_force, lint, memory,
 };
 use evenkeel::model::ledger::{Down, Failure, Healthy, ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, ContainerState, Health};
@@ -203,16 +203,16 @@ impl Scene {
     fn note(&mut self, decision: &Decision) {
         self.ledger.completions.extend(decision.completions.clone());
         memory::decided(&mut self.ledger, decision, self.world.now);
-        let Some(standing) = &decision.standing else { return };
-        memory::stands(&mut self.ledger, &self.project.revision, standing);
-        match standing {
-            Standing::Converged(_, images) => {
+        let Some(rollout_status) = &decision.rollout_status else { return };
+        memory::record_rollout_status(&mut self.ledger, &self.project.revision, rollout_status);
+        match rollout_status {
+            RolloutStatus::Converged(_, images) => {
                 let project = Arc::new(self.project.clone());
                 self.converged = Some(Healthy { project, images: images.clone() });
             }
-            Standing::Healthy => self.healthy = self.converged.clone(),
-            Standing::Lapsed => {}
-            Standing::Failed { .. } => self.put_in_force(),
+            RolloutStatus::Healthy => self.healthy = self.converged.clone(),
+            RolloutStatus::Lapsed => {}
+            RolloutStatus::Failed { .. } => self.put_in_force(),
         }
     }
 
@@ -257,11 +257,11 @@ impl Scene {
         for round in 1..100 {
             let decision = self.decide();
             self.note(&decision);
-            if let Some(Standing::Failed { failure }) = &decision.standing {
+            if let Some(RolloutStatus::Failed { failure }) = &decision.rollout_status {
                 writeln!(text, "{round}. FAILED: {}: {}", failure.service, failure.reason).unwrap();
                 continue;
             }
-            if decision.steps.is_empty() && !decision.regimes.is_empty() {
+            if decision.steps.is_empty() && !decision.transitions.is_empty() {
                 continue;
             }
             if decision.steps.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
-use evenkeel::control::planted::{Planted, plant};
+use evenkeel::control::injected_fault::{InjectedFault, inject};
 
 #[path = "../../../src/bin/search/harness/mod.rs"]
 mod harness;
@@ -14,7 +14,7 @@ use harness::{Scenario, run, run_all, shrink, workplace};
 
 /// Seeds that are run each time. What more of them find is looked for with `cargo run --release --bin search`.
 const SEEDS: usize = 3_000;
-/// Within so many a planted mistake must be found.
+/// Within so many an injected fault must be found.
 const ENOUGH: usize = 500;
 
 /// Runs scenarios; the first violations, each with the command that replays it.
@@ -96,39 +96,39 @@ fn what_was_found_once_stays_mended() {
     assert!(count > 5, "{count} scenarios");
 }
 
-/// The first of the seeds at which a planted mistake is found, with what was found.
+/// The first of the seeds at which an injected fault is found, with what was found.
 #[track_caller]
-fn find(mistake: Planted) -> (Scenario, String) {
+fn find(fault: InjectedFault) -> (Scenario, String) {
     let place = workplace();
-    plant(Some(mistake));
+    inject(Some(fault));
     let found = (0..ENOUGH as u64).find_map(|seed| {
         let scenario = Scenario::of(seed);
         let report = run(&scenario, place.path(), false);
         report.violations.into_iter().next().map(|violation| (scenario, violation))
     });
-    plant(None);
-    found.unwrap_or_else(|| panic!("{mistake:?} is not found within {ENOUGH} seeds"))
+    inject(None);
+    found.unwrap_or_else(|| panic!("{fault:?} is not found within {ENOUGH} seeds"))
 }
 
 #[test]
-fn planted_mistakes_are_found() {
+fn injected_faults_are_found() {
     let mut found = BTreeSet::new();
-    for mistake in Planted::ALL {
-        let (scenario, violation) = find(mistake);
-        println!("{mistake:?}: seed {}: {violation:.160}", scenario.seed);
-        found.insert(format!("{mistake:?}"));
+    for fault in InjectedFault::ALL {
+        let (scenario, violation) = find(fault);
+        println!("{fault:?}: seed {}: {violation:.160}", scenario.seed);
+        found.insert(format!("{fault:?}"));
     }
-    assert_eq!(found.len(), Planted::ALL.len());
+    assert_eq!(found.len(), InjectedFault::ALL.len());
 }
 
 #[test]
 fn what_is_found_is_made_smaller() {
-    let (scenario, _) = find(Planted::DropsDependencies);
+    let (scenario, _) = find(InjectedFault::DropsDependencies);
     let place = workplace();
-    plant(Some(Planted::DropsDependencies));
+    inject(Some(InjectedFault::DropsDependencies));
     let small = shrink(&scenario, place.path());
     let still = run(&small, place.path(), false);
-    plant(None);
+    inject(None);
     assert!(!still.violations.is_empty());
     let services = |s: &Scenario| s.projects.iter().flat_map(|p| &p.versions).map(|v| v.services.len()).sum::<usize>();
     assert!(small.faults.len() <= scenario.faults.len() && services(&small) <= services(&scenario));

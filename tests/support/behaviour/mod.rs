@@ -6,7 +6,7 @@ mod health;
 mod life;
 mod making;
 mod networks;
-mod places;
+mod resources;
 mod restarts;
 
 use super::both;

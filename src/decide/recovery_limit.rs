@@ -7,9 +7,9 @@ use crate::model::{Project, ServiceName};
 /// How many recoveries may be begun now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// So many.
+    /// Recoveries that may be begun, over all projects.
     pub free: u32,
-    /// So many of them are for critical services of other projects.
+    /// Those of them that are kept for critical services of other projects: `kept <= free`.
     pub kept: u32,
 }
 
