@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use evenkeel::control::Options;
-use evenkeel::control::watch::WatchOptions;
+use evenkeel::control::intake::watch::WatchOptions;
 use evenkeel::decide::{Input, RecoveryPolicy, Target, decide};
 use evenkeel::engine::sim::{Model, SimEngine};
 use evenkeel::manifest::interpolate::Variables;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use evenkeel::control::publish::{Notice, Observer};
+use evenkeel::control::publish::Observer;
 use evenkeel::decide::{Decision, Input};
 use evenkeel::engine::sim::{Call, Director, Upset, World};
 use evenkeel::model::ProjectName;
+use evenkeel::model::record::{Record, RecordData};
 use evenkeel::model::state::ProjectState;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -88,11 +89,11 @@ impl Counts {
 }
 
 impl Observer for Census {
-    fn notice(&self, notice: &Notice<'_>) {
-        match notice {
-            Notice::Decided { took, .. } => self.counts().decisions.push(*took),
-            Notice::StepStarted { .. } => self.counts().steps += 1,
-            Notice::EngineEvent => self.counts().events += 1,
+    fn record(&self, record: &Record) {
+        match &record.data {
+            RecordData::Decided { took_us, .. } => self.counts().decisions.push(Duration::from_micros(*took_us)),
+            RecordData::StepStarted { .. } => self.counts().steps += 1,
+            RecordData::EngineEvent => self.counts().events += 1,
             _ => {}
         }
     }

@@ -1,7 +1,6 @@
 //! `evenkeel down`: remove a project's containers and networks.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;

@@ -131,11 +131,11 @@ mod tests {
     fn who_depends_on_a_project_is_known_as_long_as_that_is_so() {
         let [shop, infra] = ["shop", "infra"].map(ProjectName::trusted);
         let mut decisions = Decisions::default();
-        let mut project = Project::default();
-        project.extension.depends_on.insert(infra.clone());
+        let mut project = Project::empty("shop");
+        project.extension.depends_on.push(infra.clone());
         decisions.target_is(&shop, Some(&project));
         assert_eq!(decisions.dependents(&infra).collect::<Vec<_>>(), [&shop]);
-        decisions.target_is(&shop, Some(&Project::default()));
+        decisions.target_is(&shop, Some(&Project::empty("shop")));
         assert_eq!(decisions.dependents(&infra).count(), 0);
         decisions.target_is(&shop, Some(&project));
         decisions.forget(&shop);

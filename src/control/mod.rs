@@ -336,10 +336,7 @@ impl Controller {
         self.on_host(self.sensors.host_load());
         let met = self.world.met(connection, &looked_at, self.ledger.names());
         self.publisher.tell(Severity::Info, None, None, RecordData::EngineUp { version });
-        for name in &looked_at {
-            let world = &self.world;
-            self.ledger.note(name, |ledger| ledger.forget_containers(|id| world.holds(id)));
-        }
+        looked_at.iter().for_each(|name| self.forget_containers(name));
         if met.is_list_needed {
             self.list();
         }
@@ -357,6 +354,15 @@ impl Controller {
         }
     }
 
+    /// Forgets what is remembered of containers that are gone.
+    fn forget_containers(&mut self, name: &ProjectName) {
+        let world = &self.world;
+        // What is under way may have made some that were not seen yet.
+        if world.is_fresh(name) && self.steps.in_flight(name).is_empty() {
+            self.ledger.note(name, |ledger| ledger.forget_containers(|id| world.holds(id)));
+        }
+    }
+
     /// The Engine does not answer: everything that is known is old now.
     fn on_engine_lost(&mut self, reason: &str) {
         if self.link.lost(reason) {
@@ -368,6 +374,7 @@ impl Controller {
             self.schedule.mark(&name);
         }
         self.ledger.names().for_each(|name| self.publisher.mark(name));
+        self.publisher.mark_general();
     }
 
     fn on_event(&mut self, event: Result<EngineEvent, EngineError>) {
@@ -529,6 +536,9 @@ impl Controller {
     fn resync(&mut self) {
         self.publisher.bus().count(None, None, RecordData::Resync);
         self.publisher.mark_general();
+        for name in self.ledger.names().cloned().collect::<Vec<_>>() {
+            self.forget_containers(&name);
+        }
         self.list();
         let stale = self.world.stale();
         stale.inspect.into_iter().for_each(|id| self.inspect(id));

@@ -217,6 +217,7 @@ impl Controller {
         if gone {
             return self.on_gone(name);
         }
+        self.forget_what_is_gone(name, target.as_deref());
         if self.decisions.waiting_for_ports().contains(name) {
             self.link.watch_ports();
         }
@@ -227,6 +228,20 @@ impl Controller {
             self.on_rollout_status(name, rollout_status);
         }
         self.begin(name, steps, intends, target);
+    }
+
+    /// Forgets services that the manifest has no more, once nothing of them is left and two readings agree on that.
+    fn forget_what_is_gone(&mut self, name: &ProjectName, target: Option<&Project>) {
+        let is_converged = self.decisions.of(name).state == Some(ProjectState::Converged);
+        let read = self.ledger.revision(name).and_then(|revision| revision.read.as_ref());
+        let is_the_manifests = target.is_some_and(|target| read == Some(&target.revision));
+        if let Some(target) = target
+            && is_converged
+            && is_the_manifests
+            && self.intake.absences_confirmed(name)
+        {
+            self.ledger.note(name, |ledger| ledger.forget_services(target));
+        }
     }
 
     /// Tells what a decision changed.
@@ -504,11 +519,13 @@ impl Controller {
 
     /// Says, or no more, that the ledger cannot be written.
     pub(super) fn note_ledger(&mut self) {
-        let text = self.ledger.trouble().map(str::to_owned);
-        if self.publisher.issue("ledger", text.clone())
-            && let Some(text) = text
-        {
-            self.publisher.alert(Severity::Error, None, "ledger", text);
+        let trouble = self.ledger.trouble().map(str::to_owned);
+        for (kind, text) in [("ledger", trouble), ("disk", self.ledger.fullness())] {
+            if self.publisher.issue(kind, text.clone())
+                && let Some(text) = text
+            {
+                self.publisher.alert(Severity::Error, None, "ledger", text);
+            }
         }
     }
 

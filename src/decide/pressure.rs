@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use crate::model::policy::GuardPolicy;
 use crate::model::usage::{HostLoad, Scarce, Squeeze, Ticks};
@@ -205,6 +204,8 @@ fn percent(part: f64) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::usage::Pressure;
 

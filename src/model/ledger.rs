@@ -94,6 +94,38 @@ impl ProjectLedger {
         size(self) != before
     }
 
+    /// Forgets what is remembered of services, replicas and resources that a project has no more, once everything is as this
+    /// revision says; says whether there was anything.
+    pub fn forget_services(&mut self, project: &Project) -> bool {
+        let has = |service: &ServiceName| project.services.contains_key(service);
+        let has_subject = |subject: &Subject| match subject {
+            Subject::Replica(service, number) => {
+                project.services.get(service).is_some_and(|s| (1..=s.replicas).contains(number))
+            }
+            Subject::Network(name) => project.networks.values().any(|n| n.name == *name),
+            Subject::Volume(name) => project.volumes.values().any(|v| v.name == *name),
+            Subject::Image(reference) => project.services.values().any(|s| s.image == *reference),
+        };
+        let size = |ledger: &Self| {
+            [
+                ledger.suspended_services.len() + ledger.completions.len() + ledger.supplies.len(),
+                ledger.slots.len() + ledger.failures.len() + ledger.kept.len(),
+                ledger.resets.len() + ledger.degraded.len() + ledger.unheld.len(),
+            ]
+        };
+        let before = size(self);
+        self.suspended_services.retain(has);
+        self.completions.retain(|service, _| has(service));
+        self.supplies.retain(|service, _| has(service));
+        self.slots.retain(|subject, _| has_subject(subject));
+        self.failures.retain(|subject, _| has_subject(subject));
+        self.kept.retain(|subject, _| has_subject(subject));
+        self.resets.retain(|service, _| has(service));
+        self.degraded.retain(|service, _| has(service));
+        self.unheld.retain(|service, _| has(service));
+        size(self) != before
+    }
+
     /// What is remembered of a job that is done; not while a start may have run it again.
     pub fn completion(&self, job: &ServiceName) -> Option<&Completion> {
         self.completions.get(job).filter(|done| done.doubt.as_ref().is_none_or(|doubt| doubt.seen_idle))

@@ -251,3 +251,23 @@ impl Project {
         order
     }
 }
+
+#[cfg(test)]
+impl Project {
+    /// A project with nothing in it.
+    pub(crate) fn empty(name: &str) -> Self {
+        Self {
+            name: ProjectName::trusted(name),
+            working_dir: PathBuf::new(),
+            files: Vec::new(),
+            services: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            models: BTreeMap::new(),
+            extension: ProjectExtension::default(),
+            revision: "r1".to_owned(),
+        }
+    }
+}

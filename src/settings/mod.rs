@@ -237,10 +237,10 @@ mod tests {
 
     #[test]
     fn the_host_guard_is_off_and_its_thresholds_are_parts() {
-        assert!(!load("", &[]).unwrap().host_options(true).policy.enabled);
+        assert!(!load("", &[]).unwrap().host_options(true).guard.enabled);
         let text = "host_guard: {enabled: true, for: 5s, threshold: {cpu: 70%}}";
         let variables = [("EVENKEEL_HOST_GUARD_THRESHOLD_FREE_MEMORY", "2.5%"), ("EVENKEEL_HOST_GUARD_FOR", "7s")];
-        let policy = load(text, &variables).unwrap().host_options(true).policy;
+        let policy = load(text, &variables).unwrap().host_options(true).guard;
         let expected = GuardPolicy {
             enabled: true,
             cpu: 0.7,

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel::control::Operation;
 use evenkeel::schemas::Document;
 use evenkeel::settings::Settings;
 use serde_json::{Value, json};
@@ -318,7 +317,7 @@ async fn what_a_controller_says_fits() {
     house.engine.exit("shop-web-1", 3);
     house.read(&[BROKEN]);
     house.until("the mistake", |s| s.projects.values().any(|p| !p.manifest_valid)).await;
-    let status = house.handle.ask(Operation::Status).await.unwrap();
+    let status = house.status().await;
     assert_eq!(status["projects"].as_array().unwrap().len(), 3);
     accepts(Document::Status, "status", &status);
     accepts(Document::Status, "/api/projects", &house.get("/api/projects").await.json());
@@ -333,7 +332,7 @@ async fn what_a_controller_says_fits() {
 async fn what_a_controller_says_of_an_engine_that_is_away_fits() {
     let house = House::open(&[SHOP], true);
     house.until("the project", |s| !s.projects.is_empty()).await;
-    accepts(Document::Status, "status", &house.handle.ask(Operation::Status).await.unwrap());
+    accepts(Document::Status, "status", &house.status().await);
 }
 
 #[test]

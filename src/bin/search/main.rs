@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use harness::{Report, Scenario, run, run_all, shrink, workplace};
+use harness::{InjectedFault, Report, Scenario, run, run_all, shrink, workplace};
 
 /// Searches the interleavings of the controller for one that breaks an invariant.
 #[derive(Debug, Parser)]
@@ -36,6 +36,9 @@ struct Arguments {
     /// Make a scenario that breaks something smaller first
     #[arg(long)]
     shrink: bool,
+    /// Inject a fault into the controller, to see that the search finds it
+    #[arg(long, value_enum, value_name = "FAULT")]
+    inject: Option<InjectedFault>,
 }
 
 fn main() -> ExitCode {
@@ -61,14 +64,14 @@ fn one(arguments: &Arguments) -> Result<Option<Scenario>, String> {
 
 fn show(arguments: &Arguments, scenario: Scenario) -> ExitCode {
     let place = workplace();
-    let scenario = if arguments.shrink { shrink(&scenario, place.path()) } else { scenario };
+    let scenario = if arguments.shrink { shrink(&scenario, place.path(), arguments.inject) } else { scenario };
     if let Some(path) = &arguments.write
         && let Err(error) = write(path, &scenario)
     {
         eprintln!("search: {}: {error}", path.display());
         return ExitCode::from(1);
     }
-    let report = run(&scenario, place.path(), true);
+    let report = run(&scenario, place.path(), true, arguments.inject);
     println!("{scenario:#?}");
     for line in &report.trace {
         println!("{line}");
@@ -93,7 +96,7 @@ fn many(arguments: &Arguments) -> ExitCode {
         let n = n as u64;
         (n < seeds).then(|| Scenario::of(first + n))
     };
-    let tally = run_all(&scenario, &|scenario, report| {
+    let tally = run_all(&scenario, arguments.inject, &|scenario, report| {
         if let Some(violation) = report.violations.first() {
             println!("seed {}: {violation}", scenario.seed);
             println!("  replay: cargo run --release --bin search -- --shrink --seed {}", scenario.seed);

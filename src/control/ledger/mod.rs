@@ -323,7 +323,11 @@ impl Ledger {
     pub(super) fn written(&mut self, written: Written) -> Option<Settled> {
         let Written { project, ledger, revisions } = written;
         let Writing { patch, then, changed } = self.writing.remove(&project)?;
-        let trouble = ledger.as_ref().err().or(revisions.as_ref().err()).map(ToString::to_string);
+        let trouble = match (&ledger, &revisions) {
+            (Err(why), _) => Some(format!("nothing is done while the ledger cannot be written: {why}")),
+            (_, Err(why)) => Some(format!("revisions cannot be remembered, and would be missed at the next start: {why}")),
+            (Ok(()), Ok(())) => None,
+        };
         if let Some(entry) = self.entries.get_mut(&project) {
             if let (Some(patch), Ok(())) = (&patch, &ledger) {
                 patch.apply(&mut entry.memory);
@@ -342,6 +346,17 @@ impl Ledger {
         }
         self.trouble = trouble;
         Some(Settled { project, then, result: ledger })
+    }
+
+    /// What is to be said of a disk that is full, as long as the reserve holds out.
+    pub(super) fn fullness(&self) -> Option<String> {
+        let folder = self.store.folder().display();
+        self.store.is_on_reserve().then(|| {
+            format!(
+                "the disk of the state folder {folder} is full: steps are still noted, in its reserve, and what crashed is \
+                 started again, but new revisions cannot be remembered; make room there"
+            )
+        })
     }
 
     /// Why what happened last could not be written.

@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -89,6 +90,8 @@ pub struct Store {
     format: LedgerFormat,
     /// Only who holds the lock writes.
     owned: bool,
+    /// The last write found room in the reserve only.
+    on_reserve: Arc<AtomicBool>,
 }
 
 /// What is remembered of one project.
@@ -143,7 +146,7 @@ impl Store {
         // Without it the ledger works as long as there is room: that is told when there is none.
         let _ = reserve.fill();
         let (seal, format) = (Seal::of(folder)?, LedgerFormat::default());
-        Ok(Self { folder: folder.to_owned(), seal, reserve, format, owned: true })
+        Ok(Self { folder: folder.to_owned(), seal, reserve, format, owned: true, on_reserve: Arc::default() })
     }
 
     /// Opens a folder to read it, without its lock; nothing is made in it. `None`: nobody was there before.
@@ -153,7 +156,7 @@ impl Store {
     pub fn look_into(folder: &Path) -> Result<Option<Self>, LedgerError> {
         let Some(seal) = Seal::known(folder)? else { return Ok(None) };
         let (reserve, format) = (Reserve::of(folder), LedgerFormat::default());
-        Ok(Some(Self { folder: folder.to_owned(), seal, reserve, format, owned: false }))
+        Ok(Some(Self { folder: folder.to_owned(), seal, reserve, format, owned: false, on_reserve: Arc::default() }))
     }
 
     /// With another format that is written.
@@ -349,10 +352,25 @@ impl Store {
 
     /// Replaces a file of JSON, in the reserve where there is no other room.
     fn replace(&self, path: &Path, text: &[u8]) -> Result<(), LedgerError> {
-        match write(path, text) {
-            Err(error) if error.is_full() => self.reserve.replace(path, text).map_err(|_| error),
-            other => other,
+        let written = write(path, text);
+        match written {
+            Err(error) if error.is_full() => {
+                self.reserve.replace(path, text).map_err(|_| error)?;
+                self.on_reserve.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            other => {
+                if other.is_ok() {
+                    self.on_reserve.store(false, Ordering::Relaxed);
+                }
+                other
+            }
         }
+    }
+
+    /// Whether the disk is full, and the last write found room in the reserve only.
+    pub fn is_on_reserve(&self) -> bool {
+        self.on_reserve.load(Ordering::Relaxed)
     }
 }
 
@@ -417,7 +435,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_lock, store) = store(dir.path());
         let (bad, good) = (ProjectName::trusted("bad"), ProjectName::trusted("good"));
-        let revision = Healthy { project: Arc::default(), images: BTreeMap::new() };
+        let revision = Healthy { project: Arc::new(Project::empty("shop")), images: BTreeMap::new() };
         for name in [&bad, &good] {
             store.save(name, ProjectLedger { suspended: true, ..ProjectLedger::default() }).unwrap();
             store.save_revision(name, Kept::Healthy, &revision).unwrap();
@@ -471,7 +489,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_lock, store) = store(dir.path());
         let name = ProjectName::trusted("shop");
-        let revision = Healthy { project: Arc::default(), images: BTreeMap::new() };
+        let revision = Healthy { project: Arc::new(Project::empty("shop")), images: BTreeMap::new() };
         for format in [LedgerFormat::Previous, LedgerFormat::Current] {
             let store = store.clone().written_as(format);
             store.save(&name, ProjectLedger::default()).unwrap();

@@ -30,8 +30,6 @@ pub(super) struct Link {
     sender: mpsc::Sender<Message>,
     status: EngineStatus,
     capabilities: Capabilities,
-    /// Bytes of memory of the Engine's host.
-    memory: Option<u64>,
     /// Counts lost connections.
     epoch: u64,
     listening: Option<AbortOnDropHandle<()>>,
@@ -98,7 +96,6 @@ impl Link {
             sender,
             status: EngineStatus { address, ..EngineStatus::default() },
             capabilities: Capabilities { api: (1, 41) },
-            memory: None,
             epoch: 0,
             listening: None,
             reconnect: Reconnect::default(),
@@ -122,11 +119,6 @@ impl Link {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         self.capabilities
-    }
-
-    /// Bytes of memory of the Engine's host; `None`: not told.
-    pub(super) fn memory(&self) -> Option<u64> {
-        self.memory
     }
 
     /// The number of this connection: answers to questions over another one are of no use.
@@ -153,7 +145,6 @@ impl Link {
     pub(super) fn connected(&mut self, info: &EngineInfo, now: Timestamp) {
         self.reconnect = Reconnect::default();
         self.capabilities = info.capabilities;
-        self.memory = info.memory;
         let (address, version) = (self.status.address.clone(), Some(info.version.clone()));
         self.status = EngineStatus { up: true, address, version, error: None };
         self.resync.done = Some(now);

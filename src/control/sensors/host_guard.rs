@@ -156,6 +156,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
     use crate::control::clock::SystemClock;
     use crate::model::policy::GuardPolicy;
     use crate::model::usage::Ticks;

@@ -9,7 +9,7 @@ mod refresh;
 mod resources;
 mod runs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -299,10 +299,5 @@ impl World {
     /// What processes took notice of, of containers that are there.
     pub(super) fn holds(&self, id: &ContainerId) -> bool {
         self.cache.container(id).is_some()
-    }
-
-    /// How many containers each project has: for those who count.
-    pub(super) fn count(&self) -> BTreeMap<ProjectName, usize> {
-        self.cache.interest().projects().map(|name| (name.clone(), self.cache.of_project(name).count())).collect()
     }
 }

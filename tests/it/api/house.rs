@@ -8,10 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use evenkeel::api::{ApiState, router};
-use evenkeel::control::ledger::Store;
+use evenkeel::control::ledger::{Lock, Store};
 use evenkeel::control::publish::Snapshot;
-use evenkeel::control::watch::{WatchOptions, read};
-use evenkeel::control::{Controller, Handle, Options, SystemClock};
+use evenkeel::control::intake::watch::{WatchOptions, read};
+use evenkeel::control::{Actor, Answer as Done, Controller, Handle, Operation, Options, Parts, Request as Asked};
 use evenkeel::decide::RecoveryPolicy;
 use evenkeel::telemetry::Metrics;
 use serde_json::Value;
@@ -40,7 +40,8 @@ pub struct House {
     pub handle: Handle,
     router: Router,
     dir: tempfile::TempDir,
-    _readings: mpsc::UnboundedReceiver<tokio::time::Instant>,
+    _lock: Lock,
+    _rereads: mpsc::Receiver<tokio::time::Instant>,
 }
 
 /// An answer of the API.
@@ -87,14 +88,15 @@ impl House {
         let engine = Arc::new(Fake::new());
         engine.away.store(away, Ordering::SeqCst);
         let metrics = Arc::new(Metrics::new("evenkeel").unwrap());
-        let store = Store::open(&dir.path().join("state")).unwrap();
-        let (readings, asked) = mpsc::unbounded_channel();
-        let clock = Arc::new(SystemClock);
-        let (controller, handle) =
-            Controller::new(options, engine.clone(), store, clock, metrics.clone(), readings).unwrap();
+        let lock = Lock::take(&dir.path().join("state"), "a test").unwrap();
+        let (rereads, asked) = mpsc::channel(16);
+        let parts = Parts::new(engine.clone(), Store::open(&lock).unwrap(), rereads);
+        let (controller, handle) = Controller::new(options, parts).unwrap();
+        let (follower, counts) = (handle.follow(), metrics.clone());
+        tokio::spawn(async move { counts.follow(follower).await });
         tokio::spawn(controller.run());
         let router = router(ApiState { control: handle.clone(), metrics });
-        Self { engine, handle, router, dir, _readings: asked }
+        Self { engine, handle, router, dir, _lock: lock, _rereads: asked }
     }
 
     /// Writes manifests over those that are there, and reads the folder.
@@ -104,7 +106,15 @@ impl House {
             std::fs::write(root.join(name), text).unwrap();
         }
         let options = WatchOptions { root, environment: [].into(), rescan: Duration::from_secs(60) };
-        assert!(self.handle.reading(read(&options, &[])));
+        assert!(self.handle.offer_reading(read(&options, &[])));
+    }
+
+    /// The document that says how everything is.
+    pub async fn status(&self) -> Value {
+        match self.handle.submit(Asked::new(Actor::process(), Operation::Status)).await {
+            Ok(Done::Status { status }) => status,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A house in which everything of these manifests has converged.

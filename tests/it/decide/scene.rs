@@ -156,7 +156,7 @@ impl Scene {
     pub fn decide(&self) -> Decision {
         self.input(|input| {
             let decision = decide(input);
-            assert_eq!(lint(input, &decision), Vec::<String>::new(), "{decision}");
+            assert_eq!(lint(input, &decision), [], "{decision}");
             assert_eq!(decide(input), decision);
             decision
         })

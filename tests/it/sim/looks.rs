@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use evenkeel::control::offline::{SurveyOptions, survey};
-use evenkeel::control::watch::WatchOptions;
+use evenkeel::control::Scope;
+use evenkeel::control::intake::watch::WatchOptions;
 use evenkeel::decide::RecoveryPolicy;
 use evenkeel::engine::sim::{Call, Director, Model, SimEngine, Upset, World};
 use evenkeel::model::Timestamp;
@@ -36,10 +37,10 @@ fn what_plan_and_status_ask_makes_no_call_that_changes_anything() {
             world.tag("i:1");
             world.directed_by(Box::new(counts.clone()));
         });
-        let watch = WatchOptions { root: manifests, environment: [].into(), rescan: Duration::from_secs(30) };
+        let watch = WatchOptions { root: manifests.clone(), environment: [].into(), rescan: Duration::from_secs(30) };
         let options = SurveyOptions {
             watch: &watch,
-            single: false,
+            scope: &Scope::directories(vec![manifests.clone()]),
             state: &dir.path().join("state"),
             recovery: &RecoveryPolicy::default(),
             take_over: false,

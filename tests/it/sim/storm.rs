@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::control::Options;
-use evenkeel::control::publish::{Notice, Observer};
-use evenkeel::control::watch::WatchOptions;
-use evenkeel::decide::{Action, RecoveryPolicy};
+use evenkeel::control::intake::watch::WatchOptions;
+use evenkeel::control::publish::Observer;
+use evenkeel::decide::{Action, RecoveryPolicy, Step};
 use evenkeel::engine::EngineError;
 use evenkeel::engine::sim::{Call, Director, Model, SimEngine, Upset, World};
-use evenkeel::model::Timestamp;
+use evenkeel::model::{ProjectName, Timestamp};
 use evenkeel::model::state::ProjectState;
 use evenkeel::rehearsal::{Stage, StageOptions, virtually};
 
@@ -55,18 +55,18 @@ impl Director for Lookout {
 }
 
 impl Observer for Lookout {
-    fn notice(&self, notice: &Notice<'_>) {
-        let mut seen = self.0.lock().unwrap();
-        match notice {
-            Notice::StepStarted { step, .. } if step.cause.attempt().is_some() => {
-                seen.under_way += 1;
-                seen.most = seen.most.max(seen.under_way);
-            }
-            Notice::StepEnded { step, .. } if step.cause.attempt().is_some() => seen.under_way -= 1,
-            Notice::StepStarted { step, .. } if matches!(step.action, Action::RemoveContainer { .. }) => {
-                panic!("{step} in a storm");
-            }
-            _ => {}
+    fn begins(&self, _: &ProjectName, step: &Step) {
+        assert!(!matches!(step.action, Action::RemoveContainer { .. }), "{step} in a storm");
+        if step.cause.attempt().is_some() {
+            let mut seen = self.0.lock().unwrap();
+            seen.under_way += 1;
+            seen.most = seen.most.max(seen.under_way);
+        }
+    }
+
+    fn ended(&self, _: &ProjectName, step: &Step, _: Option<&str>) {
+        if step.cause.attempt().is_some() {
+            self.0.lock().unwrap().under_way -= 1;
         }
     }
 }

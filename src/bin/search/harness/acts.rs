@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use evenkeel::control::Operation;
+use evenkeel::control::{Actor, Operation, Request};
 use evenkeel::engine::sim::{Blueprint, SimEngine};
 use evenkeel::model::observed::{Container, ContainerState};
 use evenkeel::model::{ContainerId, labels};
@@ -262,7 +262,7 @@ pub async fn act(scenario: &Scenario, stage: &mut Stage, place: &Place, act: &Ac
 /// Asks the controller, if there is one that answers soon.
 pub async fn ask(stage: &Stage, operation: Operation) -> Option<()> {
     let handle = stage.handle().filter(|_| stage.runs())?.clone();
-    let answer = tokio::time::timeout(Duration::from_secs(5), handle.ask(operation)).await;
+    let answer = tokio::time::timeout(Duration::from_secs(5), handle.submit(Request::new(Actor::process(), operation))).await;
     answer.ok()?.ok().map(|_| ())
 }
 

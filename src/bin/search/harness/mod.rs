@@ -3,6 +3,7 @@
 mod acts;
 mod court;
 mod finale;
+pub mod injected;
 mod recipe;
 mod run;
 pub mod scenario;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+pub use injected::InjectedFault;
 pub use run::{Report, run};
 pub use scenario::Scenario;
 pub use shrink::shrink;
@@ -28,6 +30,7 @@ pub fn workplace() -> tempfile::TempDir {
 /// Runs scenarios on all cores, in their order as far as that goes. `each` sees every report and says whether to go on.
 pub fn run_all(
     scenarios: &(dyn Fn(usize) -> Option<Scenario> + Sync),
+    fault: Option<InjectedFault>,
     each: &(dyn Fn(&Scenario, &Report) -> bool + Sync),
 ) -> Tally {
     let place = workplace();
@@ -42,7 +45,7 @@ pub fn run_all(
                 while !stop.load(Ordering::Relaxed)
                     && let Some(scenario) = scenarios(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let report = run(&scenario, &folder, false);
+                    let report = run(&scenario, &folder, false, fault);
                     if !each(&scenario, &report) {
                         stop.store(true, Ordering::Relaxed);
                     }

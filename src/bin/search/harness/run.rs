@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::control::publish::ProjectView;
-use evenkeel::control::watch::WatchOptions;
-use evenkeel::control::{Operation, Options};
+use evenkeel::control::intake::watch::WatchOptions;
+use evenkeel::control::{Decider, Faultless, Operation, Options};
 use evenkeel::engine::sim::{Blueprint, Model, SimEngine, World};
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{ImageId, ProjectName, ServiceName, Timestamp, labels};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::acts::{self, Later, Place};
 use super::court::Clerk;
+use super::injected::{Faulty, InjectedFault};
 use super::finale::{Loose, Normal, normal};
 use super::recipe::{Version, service};
 use super::scenario::{Act, Fault, Scenario};
@@ -55,11 +56,15 @@ fn epoch() -> Timestamp {
     Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// Runs a scenario in this folder, which is emptied first.
-pub fn run(scenario: &Scenario, folder: &Path, trace: bool) -> Report {
+/// Runs a scenario in this folder, which is emptied first. `fault`: one that is injected into the controller.
+pub fn run(scenario: &Scenario, folder: &Path, trace: bool, fault: Option<InjectedFault>) -> Report {
+    let decider: Arc<dyn Decider> = match fault {
+        Some(fault) => Arc::new(Faulty::new(fault)),
+        None => Arc::new(Faultless),
+    };
     acts::prepare(folder);
     let clerk = Clerk::new(scenario, epoch(), trace);
-    virtually(faulty(scenario, folder, &clerk)).expect("a runtime");
+    virtually(faulty(scenario, folder, &clerk, decider)).expect("a runtime");
     let mut report = Report::default();
     let mut court = clerk.court();
     report.violations = std::mem::take(&mut court.violations);
@@ -332,7 +337,7 @@ impl Run<'_> {
     }
 }
 
-async fn faulty(scenario: &Scenario, folder: &Path, clerk: &Clerk) {
+async fn faulty(scenario: &Scenario, folder: &Path, clerk: &Clerk, decider: Arc<dyn Decider>) {
     let engine = furnish(scenario, scenario.seed);
     let behind =
         scenario.faults.iter().any(|f| matches!(f, Fault::Call { upset: super::scenario::Upset::Behind { .. }, .. }));
@@ -345,7 +350,7 @@ async fn faulty(scenario: &Scenario, folder: &Path, clerk: &Clerk) {
     });
     let place = Place { folder: folder.to_owned(), clerk: clerk.clone() };
     std::fs::write(place.state().join("instance"), "search").expect("the instance's name");
-    let stage = Stage::new(engine, options(scenario, folder));
+    let stage = Stage::new(engine, options(scenario, folder)).decided_by(decider);
     let mut run = Run {
         scenario,
         clerk: clerk.clone(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::injected::InjectedFault;
 use super::run::run;
 use super::scenario::Scenario;
 
@@ -9,8 +10,8 @@ use super::scenario::Scenario;
 const TRIES: usize = 400;
 
 /// The smallest scenario found that still breaks the same: fewer faults, fewer projects, fewer services, fewer replicas.
-pub fn shrink(scenario: &Scenario, folder: &Path) -> Scenario {
-    let Some(kind) = breaks(scenario, folder) else { return scenario.clone() };
+pub fn shrink(scenario: &Scenario, folder: &Path, fault: Option<InjectedFault>) -> Scenario {
+    let Some(kind) = breaks(scenario, folder, fault) else { return scenario.clone() };
     let mut best = scenario.clone();
     let mut tries = 0;
     loop {
@@ -20,7 +21,7 @@ pub fn shrink(scenario: &Scenario, folder: &Path) -> Scenario {
             if tries > TRIES {
                 return best;
             }
-            if smaller != best && breaks(&smaller, folder).as_ref() == Some(&kind) {
+            if smaller != best && breaks(&smaller, folder, fault).as_ref() == Some(&kind) {
                 best = smaller;
                 break;
             }
@@ -32,8 +33,8 @@ pub fn shrink(scenario: &Scenario, folder: &Path) -> Scenario {
 }
 
 /// What is broken, without names and numbers.
-fn breaks(scenario: &Scenario, folder: &Path) -> Option<String> {
-    let report = run(scenario, folder, false);
+fn breaks(scenario: &Scenario, folder: &Path, fault: Option<InjectedFault>) -> Option<String> {
+    let report = run(scenario, folder, false, fault);
     let first = report.violations.first()?;
     Some(first.split_whitespace().filter(|word| word.chars().all(char::is_alphabetic)).take(4).collect())
 }

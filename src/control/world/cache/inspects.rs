@@ -54,8 +54,11 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
-    use crate::model::ImageId;
+    use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
+    use crate::model::{ImageId, ProjectName, Timestamp};
 
     fn removing(id: &ContainerId, project: &ProjectName) -> Container {
         Container {

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::images::Images;
 use super::interest::Interest;
 use super::resources::Resources;
-use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
-use crate::model::observed::{Container, ContainerState, Health, Network, Observed, PublishedPort, Volume};
+use crate::engine::Listing;
+use crate::model::observed::{Container, Health, Network, Observed, PublishedPort, Volume};
 use crate::model::usage::HostLoad;
 use crate::model::{ContainerId, Project, ProjectName, Timestamp};
 

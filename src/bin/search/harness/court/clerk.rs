@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use evenkeel::control::publish::{Notice, Observer};
-use evenkeel::decide::{Action, Cause, Decision, Input, lint};
+use evenkeel::control::publish::Observer;
+use evenkeel::decide::{Action, Cause, Decision, Input, Step, lint};
 use evenkeel::engine::sim::{self, Call, Director, World};
 use evenkeel::engine::{EngineError, EngineEvent, EventKind};
+use evenkeel::model::ProjectName;
 use evenkeel::model::event::EventType;
+use evenkeel::model::record::Record;
 
 use super::super::scenario::{Fate, Fault, Upset};
 use super::Clerk;
@@ -123,38 +125,39 @@ impl Director for Clerk {
 }
 
 impl Observer for Clerk {
-    fn notice(&self, notice: &Notice<'_>) {
+    fn begins(&self, project: &ProjectName, step: &Step) {
         let mut court = self.court();
-        match notice {
-            Notice::StepStarted { project, step } => {
-                if let (Action::StartContainer { container, .. }, Cause::FallBack) = (&step.action, &step.cause) {
-                    court.fallbacks.insert(container.clone());
-                }
-                court.say(|| format!("> {project}: {}: {}", step.action, cause(&step.cause)));
-            }
-            Notice::StepEnded { project, step, error: Some(error), .. } => {
-                court.say(|| format!("< {project}: {}: {error}", step.action));
-            }
-            Notice::Event(event) => {
-                if matches!(event.event_type, EventType::EngineUp | EventType::EngineDown) {
-                    court.absent = event.event_type == EventType::EngineDown;
-                    court.down();
-                }
-                court.say(|| {
-                    let message = if event.message.starts_with("revision ") { "" } else { &event.message };
-                    format!("* {:?} {} {message}", event.event_type, event.project.as_deref().unwrap_or_default())
-                });
-            }
-            _ => {}
+        if let (Action::StartContainer { container, .. }, Cause::FallBack) = (&step.action, &step.cause) {
+            court.fallbacks.insert(container.clone());
         }
+        court.say(|| format!("> {project}: {}: {}", step.action, cause(&step.cause)));
+    }
+
+    fn ended(&self, project: &ProjectName, step: &Step, error: Option<&str>) {
+        if let Some(error) = error {
+            self.court().say(|| format!("< {project}: {}: {error}", step.action));
+        }
+    }
+
+    fn record(&self, record: &Record) {
+        let Some(event) = record.event() else { return };
+        let mut court = self.court();
+        if matches!(event.event_type, EventType::EngineUp | EventType::EngineDown) {
+            court.absent = event.event_type == EventType::EngineDown;
+            court.down();
+        }
+        court.say(|| {
+            let message = if event.message.starts_with("revision ") { "" } else { &event.message };
+            format!("* {:?} {} {message}", event.event_type, event.project.as_deref().unwrap_or_default())
+        });
     }
 
     fn decided(&self, input: &Input<'_>, decision: &Decision) {
         let broken = lint(input, decision);
         let mut court = self.court();
         court.decisions += 1;
-        for text in broken {
-            court.violation(text);
+        for violation in broken {
+            court.violation(violation.to_string());
         }
     }
 }
