@@ -27,7 +27,7 @@ ENGINE_THREADS ?= 6
 # Which of them: a part of their names. Otherwise all.
 ENGINE_TESTS ?=
 
-.PHONY: help run down fks fks-down build image engine test test-build test-hermetic test-engine test-long fmt lint conformance \
+.PHONY: help run down fks fks-down build image engine test test-build test-hermetic test-engine test-long fmt lint deny conformance \
   bench bench-loader bench-scale fuzz search clean toolchain
 .DEFAULT_GOAL := help
 
@@ -61,7 +61,7 @@ engine: build ## find a Docker Engine; as root on a machine with apt, install on
 	@deploy/ensure-engine $(EVENKEEL)
 
 test: toolchain ## all that CI asks for; EVENKEEL_TEST_NO_SKIP=1 lets no test be skipped
-	@MAKE='$(MAKE)' tests/stages $(TEST_BUDGET) fmt test-build:$(BUILD_BUDGET) lint \
+	@MAKE='$(MAKE)' tests/stages $(TEST_BUDGET) fmt test-build:$(BUILD_BUDGET) lint deny \
 	  test-hermetic:$(HERMETIC_BUDGET) test-engine:$(ENGINE_BUDGET) conformance
 
 test-build: toolchain
@@ -85,6 +85,11 @@ fmt:
 
 lint: toolchain
 	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
+
+# Sources that are missing are fetched first. The check itself asks nobody.
+deny: toolchain ## check which crates, licences and sources there are, by .cargo-deny.toml
+	@$(CARGO) fetch --locked --quiet
+	$$(tests/tools deny)/cargo-deny --offline --locked --config .cargo-deny.toml check bans licenses sources
 
 # Recorded answers of Docker Compose to files of other projects. They are not part of this repository.
 CONFORMANCE ?= $(firstword $(wildcard ../*/conformance/check))
