@@ -14,11 +14,25 @@ BENCH_COMPOSE ?=
 FUZZ_TIME ?= 180
 FKS_STATE := $(if $(filter 0,$(shell id -u)),/var/lib/evenkeel-fks,$(HOME)/.local/state/evenkeel-fks)
 
-.PHONY: help run down fks fks-down build image engine test fmt lint unit conformance bench bench-loader bench-scale fuzz search clean toolchain
+# What the tests are built as: one program for those that need nothing, one for those that need a Docker Engine.
+TESTS := $(CARGO) test $(FLAGS)
+BUILT_TESTS := target/$(HOST)/debug
+# Minutes that parts of `make test` may take on a machine with two CPUs, the first one with nothing built; and all of them.
+BUILD_BUDGET ?= 20
+HERMETIC_BUDGET ?= 8
+ENGINE_BUDGET ?= 25
+TEST_BUDGET ?= 80
+# Tests with the Engine that run at the same time, each with projects of its own. They mostly wait.
+ENGINE_THREADS ?= 6
+# Which of them: a part of their names. Otherwise all.
+ENGINE_TESTS ?=
+
+.PHONY: help run down fks fks-down build image engine test test-build test-hermetic test-engine test-long fmt lint deny conformance \
+  bench bench-loader bench-scale fuzz search clean toolchain
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: build engine image ## build everything, find or install Docker, run the controller over manifests/
 	@$(EVENKEEL) resume --all >/dev/null
@@ -46,24 +60,44 @@ image: build ## import the demo image from the program just built
 engine: build ## find a Docker Engine; as root on a machine with apt, install one where there is none
 	@deploy/ensure-engine $(EVENKEEL)
 
-test: toolchain fmt lint unit conformance ## formatting, lints, unit, integration and Engine tests
+test: toolchain ## all that CI asks for; EVENKEEL_TEST_NO_SKIP=1 lets no test be skipped
+	@MAKE='$(MAKE)' tests/stages $(TEST_BUDGET) fmt test-build:$(BUILD_BUDGET) lint deny \
+	  test-hermetic:$(HERMETIC_BUDGET) test-engine:$(ENGINE_BUDGET) conformance
+
+test-build: toolchain
+	$(TESTS) --no-run --lib --test it --test it-engine
+
+test-hermetic: toolchain ## the tests that need neither a Docker Engine nor a network
+	$(TESTS) --lib --test it
+
+test-engine: toolchain ## the tests that need a Docker Engine, which is found or installed; and how many were skipped, and why
+	@$(TESTS) --no-run --test it-engine
+	@deploy/ensure-engine $(BUILT_TESTS)/evenkeel || [ "$$EVENKEEL_TEST_NO_SKIP" != 1 ]
+	@tests/it-engine/run $(TESTS) --test it-engine -- --test-threads $(ENGINE_THREADS) $(ENGINE_TESTS)
+
+# An hour or more. Whoever runs it commits the page that it writes.
+test-long: toolchain ## what takes too long for each change; writes docs/long-run.md
+	@tests/long-run 'make search SEEDS=100000' 'EVENKEEL_SEQUENCES=300 make test-engine ENGINE_TESTS="--nocapture side_by_side"' \
+	  'make bench' $(if $(shell command -v cargo-fuzz),'make fuzz FUZZ_TIME=1800')
 
 fmt:
 	$(CARGO) fmt --check
 
-lint:
+lint: toolchain
 	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
 
-unit:
-	$(CARGO) test $(FLAGS)
+# Sources that are missing are fetched first. The check itself asks nobody.
+deny: toolchain ## check which crates, licences and sources there are, by .cargo-deny.toml
+	@$(CARGO) fetch --locked --quiet
+	$$(tests/tools deny)/cargo-deny --offline --locked --config .cargo-deny.toml check bans licenses sources
 
 # Recorded answers of Docker Compose to files of other projects. They are not part of this repository.
 CONFORMANCE ?= $(firstword $(wildcard ../*/conformance/check))
 
 conformance: ## compare `render` with recorded answers of Docker Compose, where CONFORMANCE names the checker
 	@if [ -n "$(CONFORMANCE)" ]; then \
-	  $(CARGO) build $(FLAGS) --bin evenkeel && \
-	  python3 $(CONFORMANCE) --binary target/$(HOST)/debug/evenkeel --hashes; \
+	  $(TESTS) --no-run --test it && \
+	  python3 $(CONFORMANCE) --binary $(BUILT_TESTS)/evenkeel --hashes; \
 	else echo "skipped: CONFORMANCE names no checker"; fi
 
 bench: build image bench-loader bench-scale ## measure against bare API calls; see benches/README.md

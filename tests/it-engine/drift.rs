@@ -179,7 +179,6 @@ fn bodies() -> Vec<(&'static str, Value, Value)> {
         ("tty", json!({"Tty": true}), json!({})),
         ("cap_add", json!({}), json!({"CapAdd": ["CHOWN"]})),
         ("cap_drop", json!({}), json!({"CapDrop": ["CHOWN"]})),
-        ("privileged", json!({}), json!({"Privileged": true})),
         ("read_only", json!({}), json!({"ReadonlyRootfs": true})),
         ("security_opt.no-new-privileges", json!({}), json!({"SecurityOpt": ["no-new-privileges:true"]})),
         ("sysctls.net.ipv4.ip_forward", json!({}), json!({"Sysctls": {"net.ipv4.ip_forward": "1"}})),
@@ -264,6 +263,21 @@ fn a_container_made_by_hand_in_place_of_ours_is_told_by_the_field_that_differs()
         assert!(!format!("{drift:?}").contains("hunter"), "secrets are masked");
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// The other way round: not every machine can run a container that is privileged.
+#[test]
+fn a_container_that_is_less_privileged_than_it_should_be_is_told() {
+    let Some(world) = World::new() else { return };
+    let shop = world.project("shop");
+    let manifest = format!("x-evenkeel: {{drift: report}}{WEB}");
+    world.write(&shop, &manifest);
+    let apply = world.verb(&["apply", "--timeout", "60s"]);
+    assert_eq!(apply.code, Some(0), "{}{}", apply.out, apply.err);
+    world.write(&shop, &manifest.replace("    mem_limit", "    privileged: true\n    mem_limit"));
+    let drift = told(&world);
+    let paths: Vec<_> = drift.iter().map(|d| d["path"].as_str().unwrap_or_default()).collect();
+    assert_eq!(paths, ["privileged"], "{drift:?}");
 }
 
 #[test]
