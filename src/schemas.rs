@@ -27,7 +27,7 @@ pub enum Document {
 }
 
 impl Document {
-    /// All of them.
+    /// All documents.
     pub const ALL: [Self; 5] = [Self::Manifest, Self::Settings, Self::Event, Self::Status, Self::Rehearsal];
 
     /// The name on the command line; the file is `schemas/NAME.schema.json`.
@@ -41,7 +41,7 @@ impl Document {
         }
     }
 
-    /// The schema.
+    /// The JSON Schema of the document, as data.
     pub fn schema(self) -> Value {
         match self {
             Self::Manifest => manifest::json_schema(),

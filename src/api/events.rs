@@ -1,4 +1,4 @@
-//! What happened.
+//! `GET /api/events`: what happened lately.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;

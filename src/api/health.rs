@@ -83,7 +83,7 @@ pub(super) async fn aggregate(State(state): State<ApiState>) -> Json<Value> {
     }))
 }
 
-/// The process answers.
+/// `GET /livez`: whoever gets an answer knows that the process runs, whatever it manages to do.
 pub(super) async fn livez() -> &'static str {
     "ok\n"
 }

@@ -27,11 +27,11 @@ use crate::telemetry::Metrics;
 pub struct ApiState {
     /// The way to control.
     pub control: Handle,
-    /// The metrics.
+    /// The registry that `GET /metrics` prints.
     pub metrics: Arc<Metrics>,
 }
 
-/// All routes.
+/// The router of the whole API, to be served or called in tests.
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/health", get(health::health))

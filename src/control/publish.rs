@@ -18,18 +18,18 @@ use crate::model::observed::Health;
 use crate::model::state::{ProjectState, ServiceState};
 use crate::model::{ProjectName, ServiceName, Timestamp};
 
-/// How everything is.
+/// Everything that the controller lets be read, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// How the Engine is.
     pub engine: EngineStatus,
-    /// The manifests directory.
+    /// The manifests directory that is watched.
     pub root: PathBuf,
     /// The git commit the directory is at.
     pub commit: Option<String>,
     /// The manifests were read at least once.
     pub manifests_read: bool,
-    /// Projects by name.
+    /// The projects, by name.
     pub projects: BTreeMap<ProjectName, Arc<ProjectView>>,
     /// Manifests that do not load and whose project is not known.
     pub nameless: Vec<Diagnostic>,
@@ -81,9 +81,9 @@ pub fn drift_json(project: &ProjectName, drift: &[Drift]) -> Vec<Value> {
 pub struct EngineStatus {
     /// It answers, and what it said is fresh.
     pub up: bool,
-    /// Where.
+    /// The address that the Engine is asked at.
     pub address: String,
-    /// Which.
+    /// The Engine's version; `None`: it never answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Why it is not up.
@@ -94,9 +94,9 @@ pub struct EngineStatus {
 /// How a project is.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ProjectView {
-    /// Its name.
+    /// The project's name.
     pub name: ProjectName,
-    /// How it is.
+    /// The state that the last decision found.
     pub state: ProjectState,
     /// Whether the manifest on the disk loads.
     pub manifest_valid: bool,
@@ -124,26 +124,26 @@ pub struct ProjectView {
     pub steps: Vec<Step>,
     /// What waits, and for what.
     pub waiting: Vec<Waiting>,
-    /// What differs.
+    /// Where what runs differs from what the manifest says.
     pub drift: Vec<Drift>,
     /// Steps that failed and will be tried again: subject and the Engine's words.
     pub failures: BTreeMap<String, String>,
     /// What is wrong with the manifest.
     pub diagnostics: Vec<Diagnostic>,
-    /// Its services.
+    /// The services, by name.
     pub services: BTreeMap<ServiceName, ServiceView>,
 }
 
 /// A revision that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FailedView {
-    /// Which.
+    /// The hash of the revision.
     pub revision: String,
     /// The service that did not come up.
     pub service: ServiceName,
-    /// Why.
+    /// Why the service did not come up.
     pub reason: String,
-    /// When.
+    /// When the revision was given up.
     pub at: Timestamp,
     /// The last healthy revision is in force; else the rollout came to a stop where it was.
     pub rolled_back: bool,
@@ -156,7 +156,7 @@ pub struct FailedView {
 pub struct ServiceView {
     /// `PROJECT.SERVICE`.
     pub id: String,
-    /// How it is.
+    /// The state that the last decision found.
     #[serde(flatten)]
     pub state: ServiceState,
     /// The state in words.
@@ -188,7 +188,7 @@ pub struct ServiceView {
     /// What its probe asks: `http`, `tcp`, `grpc` or `exec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<&'static str>,
-    /// Its containers.
+    /// The containers of its replicas.
     pub containers: Vec<ContainerView>,
 }
 
@@ -197,7 +197,7 @@ pub struct ServiceView {
 pub struct ContainerView {
     /// The Engine's id.
     pub id: String,
-    /// Its name.
+    /// The container's name, without the leading slash.
     pub name: String,
     /// The replica's number.
     pub number: u32,
@@ -221,16 +221,16 @@ pub struct ContainerView {
 pub enum Notice<'a> {
     /// A step is begun.
     StepStarted {
-        /// Whose.
+        /// The project that the step is for.
         project: &'a ProjectName,
-        /// Which.
+        /// The step that is begun.
         step: &'a Step,
     },
     /// A step came to its end.
     StepEnded {
-        /// Whose.
+        /// The project that the step is for.
         project: &'a ProjectName,
-        /// Which.
+        /// The step that ended.
         step: &'a Step,
         /// How long it took.
         took: Duration,
@@ -239,7 +239,7 @@ pub enum Notice<'a> {
     },
     /// A project was decided about.
     Decided {
-        /// Which.
+        /// The project that was decided about.
         project: &'a ProjectName,
         /// How long that took.
         took: Duration,
@@ -248,16 +248,16 @@ pub enum Notice<'a> {
     },
     /// A project is as it should be, after so long.
     Converged {
-        /// Which.
+        /// The project that converged.
         project: &'a ProjectName,
         /// Since it was not.
         took: Duration,
     },
     /// The controller started a service again.
     Restarted {
-        /// Whose.
+        /// The project of the service.
         project: &'a ProjectName,
-        /// Which.
+        /// The service that was started again.
         service: &'a ServiceName,
         /// Its `x-evenkeel.type`.
         kind: Option<&'a str>,
@@ -266,9 +266,9 @@ pub enum Notice<'a> {
     },
     /// A probe was made.
     Probed {
-        /// Whose.
+        /// The project of the service.
         project: &'a ProjectName,
-        /// Which.
+        /// The service that was asked.
         service: &'a ServiceName,
         /// How long the answer took; `None`: it failed.
         latency: Option<Duration>,
@@ -283,7 +283,7 @@ pub enum Notice<'a> {
 
 /// Who is told. Must not block.
 pub trait Observer: Send + Sync {
-    /// Takes a notice.
+    /// Takes in what happened. Called by the control loop, and must not block.
     fn notice(&self, notice: &Notice<'_>);
 
     /// Sees what was decided, and from what: before anything is done about it.
@@ -292,7 +292,7 @@ pub trait Observer: Send + Sync {
     }
 }
 
-/// Tells several.
+/// Passes everything on to several observers, in this order.
 pub struct Observers(pub Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {

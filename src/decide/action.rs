@@ -15,9 +15,9 @@ use crate::model::{ContainerId, NetworkId, Project, Service, ServiceName, Timest
 /// of the host holds into the container before it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Step {
-    /// What to do.
+    /// The call, at most one that changes something.
     pub action: Action,
-    /// Why.
+    /// Why the step is taken, for people and for `status`.
     pub cause: Cause,
 }
 
@@ -33,28 +33,28 @@ impl fmt::Display for Step {
 pub enum Action {
     /// Make a network of the manifest.
     CreateNetwork {
-        /// Its key.
+        /// The network's key in the manifest.
         key: String,
         /// The Engine's name for it.
         name: String,
     },
     /// Remove a network that is ours.
     RemoveNetwork {
-        /// Which.
+        /// The network's id in the Engine; names are not unique.
         id: NetworkId,
-        /// Its name.
+        /// The network's name in the Engine, for people.
         name: String,
     },
     /// Make a volume of the manifest.
     CreateVolume {
-        /// Its key.
+        /// The volume's key in the manifest.
         key: String,
         /// The Engine's name for it.
         name: String,
     },
     /// Remove a volume; only after `down --volumes`, or where the manifest says `prune: {volumes: true}`.
     RemoveVolume {
-        /// Which.
+        /// The volume's name in the Engine.
         name: String,
     },
     /// Build the image of a service. A context that changed is no reason to: as with `up`, what is there is used.
@@ -64,14 +64,14 @@ pub enum Action {
         /// The image's reference.
         image: String,
     },
-    /// Fetch an image.
+    /// Fetch an image from its registry.
     PullImage {
-        /// Its reference.
+        /// The image's reference, as the manifest writes it.
         image: String,
     },
-    /// Make a container.
+    /// Make a container, without starting it.
     CreateContainer {
-        /// Of this service.
+        /// The service that the container is a replica of.
         service: ServiceName,
         /// The replica's number.
         number: u32,
@@ -84,24 +84,24 @@ pub enum Action {
     },
     /// Attach a container to a further network.
     ConnectNetwork {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is attached.
         container: ContainerId,
         /// The network's key.
         key: String,
-        /// The network.
+        /// The network's id in the Engine.
         network: NetworkId,
     },
     /// Detach a container from a network: it is not of the manifest, or is to be attached in another way.
     DisconnectNetwork {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is detached.
         container: ContainerId,
         /// The network's name.
         name: String,
@@ -110,82 +110,82 @@ pub enum Action {
     },
     /// Change limits and the restart policy of a container that runs on.
     UpdateContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is changed in place.
         container: ContainerId,
         /// Attributes with their values; `null`: unset.
         changes: BTreeMap<String, Option<String>>,
     },
-    /// Start a container.
+    /// Start a container that is made, or that ended.
     StartContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is started.
         container: ContainerId,
     },
     /// Ask a container to end, and end it after the grace period.
     StopContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is stopped.
         container: ContainerId,
         /// The grace period; the container's own where it is not written.
         grace: Option<Duration>,
     },
     /// Remove a container that does not run. Its anonymous volumes stay.
     RemoveContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is removed.
         container: ContainerId,
     },
     /// Give a container its final name.
     RenameContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is renamed.
         container: ContainerId,
-        /// The name.
+        /// The container's new name.
         name: String,
     },
     /// Let a frozen container go on.
     UnpauseContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that is unpaused.
         container: ContainerId,
     },
     /// Send a signal to a container's process, which runs on.
     SignalContainer {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container whose first process gets the signal.
         container: ContainerId,
         /// Such as `SIGHUP`.
         signal: String,
     },
     /// Run the `post_start` hooks of a container that was started, one after the other.
     RunHooks {
-        /// Of this service.
+        /// The service of the container.
         service: ServiceName,
         /// The replica's number.
         number: u32,
-        /// Which container.
+        /// The container that the hooks are run in.
         container: ContainerId,
         /// When the run began that they are for.
         since: Timestamp,

@@ -20,7 +20,7 @@ pub enum BreakerState {
     Closed,
     /// The one try is due, or was made and is watched.
     HalfOpen,
-    /// Nothing is tried.
+    /// It is not started again before the cool-down is over.
     Open,
 }
 

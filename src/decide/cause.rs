@@ -34,54 +34,54 @@ pub enum Cause {
     ConfigChanged {
         /// The old hash, where a label tells.
         from: Option<String>,
-        /// The new one.
+        /// The new hash.
         to: String,
     },
-    /// Its image changed.
+    /// The image of the service changed.
     ImageChanged {
-        /// The old one.
+        /// The image that the container was made from.
         from: ImageId,
-        /// The new one.
+        /// The image that the reference stands for now.
         to: ImageId,
     },
     /// Fields of it are not as the manifest says.
     FieldsDiffer {
         /// Which, in the order of their paths; what may be a secret is masked.
         fields: Vec<FieldChange>,
-        /// Whose they are.
+        /// The container whose fields they are.
         container: ContainerId,
         /// Somebody changed them; else it is the manifest that changed.
         by_hand: bool,
     },
     /// A network was made otherwise than the manifest says, and is made anew.
     MadeOtherwise {
-        /// How.
+        /// How it differs, in the order of the paths.
         fields: Vec<FieldChange>,
     },
     /// It is made and what it waited for is ready.
     Ready,
     /// Another service's container was made anew or started again since, and it is to be restarted with that.
     StartedBefore {
-        /// Which service.
+        /// The service whose container it was to be started after.
         service: ServiceName,
     },
     /// The controller itself had stopped it, and it is wanted after all.
     WantedAgain,
     /// It ended by itself.
     Exited {
-        /// The exit code.
+        /// The exit code of its first process.
         code: i64,
         /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
     /// It was stopped or killed from outside.
     Killed {
-        /// The exit code.
+        /// The exit code of its first process: 137 after SIGKILL.
         code: i64,
         /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
     },
-    /// Its check fails.
+    /// The health check or a probe of it fails.
     Unhealthy {
         /// The ordinal of this restart since the last calm time, from 1.
         attempt: u32,
@@ -131,17 +131,17 @@ pub enum Cause {
     Reset,
     /// It is given up while another service is not well.
     GivenUp {
-        /// Which.
+        /// The service that is not healthy.
         service: ServiceName,
     },
     /// A service that it depends on is not well.
     Cascade {
-        /// Which.
+        /// The dependency that is not healthy.
         dependency: ServiceName,
     },
     /// The whole project is started again for a service that is not well.
     ProjectRestart {
-        /// Which.
+        /// The service that failed.
         service: ServiceName,
     },
     /// It was frozen from outside.
@@ -155,7 +155,7 @@ pub enum Cause {
     Dead,
     /// Its replacement is made and may start.
     Replaced,
-    /// The replacement runs.
+    /// The replacement runs, and the old container may go.
     ReplacementReady,
     /// The replacement did not come up.
     ReplacementFailed,
@@ -176,11 +176,11 @@ pub enum Cause {
 /// A field that is not as the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
-    /// Which.
+    /// The path of the field, in Compose's words.
     pub path: String,
-    /// What is.
+    /// The value that it has; `None`: not set.
     pub from: Option<String>,
-    /// What is to be.
+    /// The value that it is to have; `None`: not set.
     pub to: Option<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::model::{ContainerId, Project, Service, Timestamp, time};
 
 /// After so many repairs of one field it is not repaired any more for a while.
 const REPAIRS: u32 = 3;
-/// That while.
+/// So long a field that was repaired too often is left as it is.
 const COOL_DOWN: Duration = Duration::from_secs(300);
 /// After so long without a repair the count begins anew.
 pub(super) const CALM: Duration = Duration::from_secs(600);

@@ -20,7 +20,7 @@ const MAX_ROUNDS: usize = 10_000;
 /// What would be done, stage after stage, if all went well.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// The project.
+    /// The project that is planned for.
     pub project: ProjectName,
     /// Steps that may run at the same time stand in one stage.
     pub stages: Vec<Vec<PlannedStep>>,
@@ -31,11 +31,11 @@ pub struct Plan {
 /// A step with what it means for who uses the service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlannedStep {
-    /// In words.
+    /// The step as people read it, with its cause.
     pub step: String,
     /// Why, in words.
     pub why: String,
-    /// What.
+    /// The step as data.
     #[serde(flatten)]
     pub detail: Step,
     /// `none`, `restart` or `recreate`.

@@ -302,7 +302,7 @@ pub enum Trouble {
     NetworkGone,
     /// It may have taken effect all the same.
     Unknown,
-    /// Anything else.
+    /// Any other failure: the call was refused, and took no effect.
     Other,
 }
 

@@ -62,7 +62,7 @@ use crate::model::{ContainerId, InstanceId, Project, ProjectName, ServiceName, T
 pub struct Input<'a> {
     /// The project it is about.
     pub project: &'a ProjectName,
-    /// What is wanted.
+    /// What is to be there: the manifest's project, or nothing.
     pub target: Target<'a>,
     /// Two reads of the manifest a second apart agree on what it does not name: orphans may go.
     pub absences_confirmed: bool,
@@ -72,7 +72,7 @@ pub struct Input<'a> {
     pub observed: &'a Observed,
     /// Steps whose outcome is not known yet.
     pub in_flight: &'a BTreeMap<Subject, Action>,
-    /// What is remembered.
+    /// What outlives a restart and cannot be seen in the Engine.
     pub ledger: &'a ProjectLedger,
     /// The last revision that was healthy.
     pub healthy: Option<&'a Healthy>,
@@ -84,13 +84,13 @@ pub struct Input<'a> {
     pub recovery: &'a RecoveryPolicy,
     /// How many recoveries may be begun now.
     pub room: Room,
-    /// Who decides.
+    /// The evenkeel that decides: what another one made is left alone.
     pub instance: &'a InstanceId,
     /// Whether what another evenkeel made is taken over.
     pub take_over: bool,
-    /// Decides the jitter.
+    /// The jitter of delays is drawn from this: the same seed gives the same delays.
     pub seed: u64,
-    /// The time.
+    /// The present, by the controller's clock.
     pub now: Timestamp,
 }
 
@@ -157,7 +157,7 @@ pub struct Drift {
     /// Where, if in a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
-    /// Which replica.
+    /// The replica's number, from 1, if it is a container's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u32>,
     /// Which field: a path of Compose's attributes, or `image`, or `configuration` where only a hash tells; of a network or
@@ -165,7 +165,7 @@ pub struct Drift {
     pub path: String,
     /// What is desired; what may be a secret is masked.
     pub desired: Option<String>,
-    /// What is.
+    /// The value that was found; what may be a secret is masked.
     pub observed: Option<String>,
     /// What repairs it: `update`, `attach`, `restart` or `recreate`; `blocked`: nothing does, as data would be lost.
     pub repair: &'static str,

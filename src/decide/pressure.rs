@@ -49,7 +49,7 @@ impl Default for GuardPolicy {
 pub struct Worst {
     /// What it is short of most.
     pub scarce: Scarce,
-    /// By which factor.
+    /// The measured value over its threshold: from 1 on the host is short.
     pub beyond: f64,
     measured: f64,
     threshold: f64,
@@ -93,7 +93,7 @@ impl GuardPolicy {
 /// A container that may be squeezed: it runs, its service is not critical, and evenkeel may change it.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Which.
+    /// The container's id in the Engine.
     pub id: ContainerId,
     /// `x-evenkeel.throttle.priority`: the lowest go first.
     pub priority: u32,

@@ -93,7 +93,7 @@ impl RecoveryPolicy {
 pub(super) enum Verdict {
     /// A job that is done.
     Completed,
-    /// It stays down.
+    /// It stays down until somebody changes something.
     Final { reason: String },
     /// It is started again, not before that time.
     Again { cause: Cause, at: Timestamp, attempts: u32 },

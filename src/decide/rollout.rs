@@ -26,18 +26,18 @@ const ENDS: u32 = 3;
 /// Nor is a call that fails so often: a disk that is full for a moment, or a port that is just being given up, is.
 const TRIES: u32 = 5;
 
-/// How far a revision is.
+/// What is new about how far the revision in force has come.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RolloutStatus {
     /// Everything came to be as it says, with these images.
     Converged(Proven, BTreeMap<ServiceName, ImageId>),
-    /// And is so no more, before it counted as healthy.
+    /// It had converged, and something of it differs again before the monitor time was over.
     Lapsed,
-    /// Everything was so for the monitor time.
+    /// It stayed converged for the monitor time.
     Healthy,
-    /// Something of it does not come up.
+    /// Something of it does not come up: it is given up, or stays where it is.
     Failed {
-        /// What, why, and what is to follow.
+        /// The service, the reason, and whether the last healthy revision follows.
         failure: FailedRevision,
     },
 }

@@ -18,7 +18,7 @@ pub(super) struct Slots<'a> {
     orphans: Vec<&'a Container>,
 }
 
-/// One service.
+/// A service with its replicas and the containers that they have.
 pub(super) struct Filled<'a> {
     pub(super) service: &'a Service,
     /// It is to end, with 0.
@@ -32,7 +32,7 @@ pub(super) struct Filled<'a> {
     pub(super) surplus: Vec<&'a Container>,
 }
 
-/// One replica.
+/// A replica that is desired, with the containers that it has.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
     pub(super) number: u32,
@@ -40,7 +40,7 @@ pub(super) struct Slot<'a> {
     pub(super) current: Option<&'a Container>,
     /// Containers that are not, the oldest first.
     pub(super) stale: Vec<&'a Container>,
-    /// Where it stands.
+    /// How far the replica has come.
     pub(super) phase: Phase,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Slots<'a> {
         self.services.get(place)
     }
 
-    /// Its replicas.
+    /// The replicas of a service; none where the project has no such service.
     pub(super) fn of_service(&self, service: &ServiceName) -> &[Slot<'a>] {
         self.find(service).map_or(&[], |filled| &filled.slots)
     }

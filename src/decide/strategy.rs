@@ -19,52 +19,52 @@ const STEADY: Duration = Duration::from_secs(10);
 /// A run that began so soon after a restart was asked for is that restart.
 const RESTART: Duration = Duration::from_secs(120);
 
-/// What is to be remembered of such a recovery.
+/// A change in how far a recovery has come that takes more than a restart: to be remembered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RecoveryTransition {
     /// A service is emptied and made anew.
     Reset {
         /// The replica that failed.
         subject: Subject,
-        /// Why.
+        /// The failure that it is done for.
         cause: Cause,
         /// Volumes that are removed, by their names in the Engine.
         volumes: BTreeSet<String>,
         /// Anonymous volumes that are handed on, by replica and path in the container.
         kept: BTreeMap<Subject, BTreeMap<String, String>>,
     },
-    /// It is empty.
+    /// A service that was to be emptied is empty.
     IsReset {
-        /// Which.
+        /// The service that is empty.
         service: ServiceName,
     },
-    /// The manifest has it no more.
+    /// The manifest no longer has a service that was being recovered.
     IsGone {
-        /// Which.
+        /// The service that is gone.
         service: ServiceName,
     },
     /// Others are given up for a service.
     Degraded {
-        /// Which.
+        /// The service that others are stopped for.
         service: ServiceName,
     },
-    /// No more.
+    /// The others may run again.
     Restored {
-        /// Which.
+        /// The service that is healthy again.
         service: ServiceName,
     },
     /// The project is started again as a whole.
     ProjectRestart {
         /// The replica that failed.
         subject: Subject,
-        /// Why.
+        /// The failure that it is done for.
         cause: Cause,
         /// Its container: should it have ended, that is answered by this.
         failed: Option<ContainerId>,
         /// Containers that are stopped first.
         containers: BTreeSet<ContainerId>,
     },
-    /// They are stopped.
+    /// All containers of a project that is started again are stopped.
     ProjectStopped,
 }
 

@@ -15,7 +15,7 @@ pub struct Waiting {
     /// The service, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
-    /// What for.
+    /// What it waits for, with whatever is known of that.
     #[serde(flatten)]
     pub on: WaitingOn,
 }
@@ -26,50 +26,50 @@ pub struct Waiting {
 pub enum WaitingOn {
     /// A service it depends on.
     Dependency {
-        /// Which.
+        /// The service that is waited for.
         dependency: ServiceName,
-        /// For what.
+        /// What that service has to reach: started, healthy or completed.
         condition: Condition,
         /// How the dependency is.
         because: String,
     },
-    /// Another project.
+    /// A project that this one depends on.
     Project {
-        /// Which.
+        /// The project that is waited for.
         project: ProjectName,
-        /// How it is.
+        /// What keeps that project from being converged, for people.
         because: String,
     },
     /// The time of the next attempt.
     Backoff {
-        /// That time.
+        /// When the next attempt is made.
         until: Timestamp,
-        /// Attempts so far.
+        /// Attempts so far, from 1.
         attempts: u32,
         /// What went wrong last.
         error: String,
     },
     /// The time of the next attempt to fetch an image anew; the one that is there serves on.
     Refresh {
-        /// Its reference.
+        /// The image's reference.
         image: String,
-        /// That time.
+        /// When the next attempt is made.
         until: Timestamp,
-        /// Attempts so far.
+        /// Attempts so far, from 1.
         attempts: u32,
         /// What went wrong last.
         error: String,
     },
     /// The end of a cool-down: it was started again too often.
     Breaker {
-        /// That time.
+        /// When the cool-down ends and one more try is made.
         until: Timestamp,
         /// What went wrong last.
         error: String,
     },
     /// A service it depends on, which is not well: it is not started again before that is.
     Recovery {
-        /// Which.
+        /// The dependency that is not healthy.
         dependency: ServiceName,
     },
     /// Its turn among the recoveries.
@@ -77,11 +77,11 @@ pub enum WaitingOn {
         /// Its service is critical.
         critical: bool,
     },
-    /// Its health check.
+    /// Its first passing health check.
     Health,
     /// Its turn in a rollout.
     Turn {
-        /// What comes first.
+        /// What has to come first.
         after: Before,
         /// The time, where it is one.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ pub enum WaitingOn {
     },
     /// A change of the manifest: the rollout came to a stop at a failure.
     Paused {
-        /// Which.
+        /// The service that failed, and how.
         reason: String,
     },
     /// The Engine, which restarts it by itself.
@@ -111,12 +111,12 @@ pub enum WaitingOn {
     Blocked {
         /// `volume NAME` or `network NAME`.
         what: String,
-        /// How it differs.
+        /// How it differs from what the manifest says.
         fields: Vec<FieldChange>,
     },
     /// What `deploy.resources.reservations` keeps for it: the host has less than that free.
     Resources {
-        /// What is reserved.
+        /// What the service reserves, in words.
         reserved: String,
         /// What the host has.
         free: String,
@@ -130,25 +130,25 @@ pub enum WaitingOn {
     Confirmation,
     /// A call whose answer never came: it may take effect yet.
     Unanswered {
-        /// Until then.
+        /// From then on the call can take effect no more.
         until: Timestamp,
     },
     /// Somebody to settle what a field is to be: it was repaired over and over, and did not stay so.
     #[serde(rename = "duel")]
     RepairConflict {
-        /// Which.
+        /// The path of the field that is repaired over and over.
         path: String,
         /// Until the next repair.
         until: Timestamp,
     },
     /// Somebody to repair a field: the manifest says that the controller only reports.
     Reported {
-        /// Which.
+        /// The path of the field that differs.
         path: String,
     },
     /// `--take-over`: another evenkeel made this.
     OtherInstance {
-        /// Its id.
+        /// The id of the evenkeel instance that made the containers.
         instance: String,
     },
 }

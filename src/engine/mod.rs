@@ -19,12 +19,12 @@ use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Ti
 /// Why a call to the engine failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
-    /// Nobody answers.
+    /// The Engine does not answer.
     #[error("the Docker Engine at {address} cannot be reached: {reason}")]
     Unreachable {
         /// Where it was looked for.
         address: String,
-        /// Why not.
+        /// What the connection said.
         reason: String,
     },
     /// It answered with an error.
@@ -63,7 +63,7 @@ impl EngineError {
 /// What kind of engine answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// Its version.
+    /// The Engine's version, as `docker version` prints it.
     pub version: String,
     /// What its API can do.
     pub capabilities: Capabilities,
@@ -78,9 +78,9 @@ pub struct EngineInfo {
 pub struct Listing {
     /// Containers with Compose's project label.
     pub containers: Vec<ListedContainer>,
-    /// All networks.
+    /// Every network that the Engine has.
     pub networks: Vec<Network>,
-    /// All volumes.
+    /// Every volume that the Engine has.
     pub volumes: Vec<Volume>,
     /// Ports of the host that running containers have, with or without a project, in order.
     pub published: Vec<PublishedPort>,
@@ -89,20 +89,20 @@ pub struct Listing {
 /// A container as a list tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedContainer {
-    /// Its id.
+    /// The full id.
     pub id: ContainerId,
-    /// From the label.
+    /// The project of `com.docker.compose.project`.
     pub project: ProjectName,
     /// The Engine's word for its state.
     pub state: String,
 }
 
-/// Looking.
+/// Calls that change nothing.
 #[async_trait]
 pub trait EngineRead: Send + Sync {
     /// What kind of engine it is.
     async fn info(&self) -> Result<EngineInfo, EngineError>;
-    /// Lists everything.
+    /// Lists everything that belongs to a project, and all networks and volumes.
     async fn list(&self) -> Result<Listing, EngineError>;
     /// One container; `None`: there is none, or it belongs to no project.
     async fn inspect(&self, id: &ContainerId) -> Result<Option<Container>, EngineError>;
@@ -123,16 +123,16 @@ pub trait EngineWrite: Send + Sync {
     async fn create_network(&self, network: &NetworkSpec<'_>) -> Result<(), EngineError>;
     /// Removes a network by id.
     async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError>;
-    /// Makes a volume.
+    /// Makes a volume; one of that name that is there already is left as it is.
     async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Result<(), EngineError>;
-    /// Removes a volume.
+    /// Removes a volume, and the data in it.
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
     /// Fetches an image, for another platform than the Engine's where one is named.
     async fn pull(&self, reference: &str, platform: Option<&str>) -> Result<(), EngineError>;
     /// Builds an image with the Engine's own builder. The error of a build that failed carries the last lines of the
     /// builder's output.
     async fn build(&self, build: &BuildSpec<'_>) -> Result<(), EngineError>;
-    /// Makes a container.
+    /// Makes a container, without starting it, and gives its id.
     async fn create_container(&self, container: &ContainerSpec<'_>) -> Result<ContainerId, EngineError>;
     /// Attaches a container to a network.
     async fn connect(
@@ -153,13 +153,13 @@ pub trait EngineWrite: Send + Sync {
     /// Runs a hook in a running container; an error is also one that it ends with, or that it takes longer than this.
     async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError>;
 
-    /// Starts a container.
+    /// Starts a container; one that runs already is no error.
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;
     /// Stops a container; returns when it has ended.
     async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), EngineError>;
     /// Removes a container that does not run, never its volumes.
     async fn remove(&self, id: &ContainerId) -> Result<(), EngineError>;
-    /// Renames a container.
+    /// Gives a container another name.
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError>;
     /// Lets a frozen container go on.
     async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError>;
@@ -167,7 +167,7 @@ pub trait EngineWrite: Send + Sync {
     async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError>;
 }
 
-/// Listening.
+/// The stream of the Engine's events.
 pub trait EngineEvents: Send + Sync {
     /// What happens from a time on. The stream ends or fails when the connection does; the Engine keeps 256 events.
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EngineEvent, EngineError>>;
@@ -179,47 +179,47 @@ pub trait EngineUsage: Send + Sync {
     fn usage(&self, id: &ContainerId) -> BoxStream<'static, Result<Usage, EngineError>>;
 }
 
-/// All of them.
+/// Everything that the controller asks an Engine for.
 pub trait Engine: EngineRead + EngineWrite + EngineEvents + EngineUsage + 'static {}
 impl<T: EngineRead + EngineWrite + EngineEvents + EngineUsage + 'static> Engine for T {}
 
-/// Something that happened.
+/// An event of the Engine, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineEvent {
     /// When, by the Engine's clock.
     pub time: Timestamp,
-    /// What.
+    /// The object that it befell, and how.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kinds of events that are listened to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
     /// To a container of a Compose project.
     Container {
-        /// Which.
+        /// The container that it befell.
         id: ContainerId,
-        /// Whose.
+        /// The project of that container.
         project: ProjectName,
-        /// What.
+        /// What the container did.
         action: ContainerEvent,
     },
-    /// To a network.
+    /// A network was made, removed, or had a container attached or detached.
     Network {
-        /// Which.
+        /// The network's id.
         id: NetworkId,
-        /// Its name.
+        /// The network's name.
         name: String,
-        /// It is gone.
+        /// The network was removed.
         destroyed: bool,
         /// The container that was attached or detached.
         container: Option<ContainerId>,
     },
-    /// To a volume.
+    /// A volume was made or removed.
     Volume {
-        /// Which.
+        /// The volume's name.
         name: String,
-        /// It is gone.
+        /// The volume was removed.
         destroyed: bool,
     },
     /// To some image: references may mean something else now.
@@ -229,24 +229,24 @@ pub enum EventKind {
 /// What happened to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContainerEvent {
-    /// It was made.
+    /// It was made, and not started.
     Created,
-    /// It runs.
+    /// Its first process began.
     Started,
-    /// It ended.
+    /// Its first process ended.
     Died {
-        /// The exit code.
+        /// The exit code of that process.
         code: i64,
     },
     /// It was sent a signal that usually ends a process.
     Killed,
     /// It ran out of memory.
     OutOfMemory,
-    /// It was frozen.
+    /// Its processes were frozen, as by `docker pause`.
     Paused,
-    /// It goes on.
+    /// Its processes go on.
     Unpaused,
-    /// It is gone.
+    /// It was removed.
     Destroyed,
     /// Its check says so.
     Health(Health),
@@ -259,7 +259,7 @@ pub enum ContainerEvent {
 pub struct NetworkSpec<'a> {
     /// What the manifest says.
     pub network: &'a project::Network,
-    /// All labels.
+    /// All labels, Compose's and evenkeel's own with those of the manifest.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -268,14 +268,14 @@ pub struct NetworkSpec<'a> {
 pub struct VolumeSpec<'a> {
     /// What the manifest says.
     pub volume: &'a project::Volume,
-    /// All labels.
+    /// All labels, Compose's and evenkeel's own with those of the manifest.
     pub labels: BTreeMap<String, String>,
 }
 
 /// An image to build.
 #[derive(Debug)]
 pub struct BuildSpec<'a> {
-    /// Its reference.
+    /// The reference that the image is to have.
     pub image: &'a str,
     /// What the manifest says.
     pub build: &'a Build,
@@ -286,11 +286,11 @@ pub struct BuildSpec<'a> {
 /// A container to make.
 #[derive(Debug)]
 pub struct ContainerSpec<'a> {
-    /// Its name.
+    /// The name that the container is to have.
     pub name: &'a str,
     /// What the manifest says.
     pub service: &'a Service,
-    /// All labels.
+    /// All labels, Compose's and evenkeel's own with those of the manifest.
     pub labels: BTreeMap<String, String>,
     /// The networks to attach it to, the first one first: each by its name, or by its id where another one has that name.
     pub networks: Vec<(String, EndpointSpec<'a>)>,
@@ -324,9 +324,9 @@ pub struct EndpointSpec<'a> {
 pub struct FileSpec<'a> {
     /// Its path in the container; missing folders are made.
     pub path: String,
-    /// Its content.
+    /// The text that is written into it.
     pub content: &'a str,
-    /// File mode.
+    /// The mode of the file, as in `0o444`.
     pub mode: u32,
     /// User and group; `None`: root, whoever the container's process is.
     pub owner: Option<(u32, u32)>,

@@ -23,7 +23,7 @@ pub struct Exported {
 /// What is known of a container.
 #[derive(Debug)]
 pub struct Known {
-    /// The container.
+    /// The container as it was inspected.
     pub container: Container,
     /// What its image contributes.
     pub image: Fields,

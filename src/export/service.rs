@@ -61,7 +61,7 @@ const PLAIN: [&str; 30] = [
 ];
 /// Attributes that are on or off.
 const FLAGS: [&str; 6] = ["tty", "stdin_open", "privileged", "read_only", "init", "oom_kill_disable"];
-/// Lists.
+/// Attributes of a service that are written as lists.
 const LISTS: [&str; 11] = [
     "command",
     "entrypoint",

@@ -11,7 +11,7 @@ use super::{shellwords, units};
 /// The key under which the extensions of an object are kept.
 pub(super) const EXTENSIONS: &str = "#extensions";
 
-/// Binds an object.
+/// Brings an object into the form that compose-go has it in; what cannot be is reported and left out.
 pub(super) fn bind(node: &mut Node, layout: &Layout, report: &mut Report) {
     Binder { report, path: Vec::new() }.object(node, layout);
 }

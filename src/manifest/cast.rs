@@ -47,7 +47,7 @@ pub(super) fn of(path: &[&str]) -> Option<Cast> {
 pub(super) struct NotThat(pub(super) &'static str);
 
 impl Cast {
-    /// Casts a text.
+    /// Makes a text that came out of interpolation into the value of that type.
     pub(super) fn apply(self, text: &str) -> Result<Value, NotThat> {
         match self {
             Self::Bool => truth(text).map(Value::Bool).ok_or(NotThat("true or false")),

@@ -113,7 +113,7 @@ impl Checker<'_> {
         self.node.get(key).map_or(self.key, |n| n.span)
     }
 
-    /// What it runs.
+    /// Whether it says what it runs: an image, a build or a provider.
     fn source(&mut self) {
         let (name, node) = (self.name, self.node);
         let build = node.get("build");

@@ -13,11 +13,11 @@ use super::document::{FileId, Span};
 /// One mistake, or one remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
-    /// How bad.
+    /// Whether the manifest loads in spite of it.
     pub severity: Severity,
     /// A short, stable name for the kind of mistake.
     pub code: String,
-    /// What is wrong.
+    /// What is wrong, in one sentence for people.
     pub message: String,
     /// Where; a manifest that cannot be read has no place but its path.
     pub place: Place,
@@ -42,7 +42,7 @@ pub enum Severity {
 /// A place in a file, with the line itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
-    /// The file.
+    /// The file's path, as it was given or found.
     pub file: PathBuf,
     /// From 1; 0: the file as a whole.
     pub line: u32,
@@ -50,7 +50,7 @@ pub struct Place {
     pub col: u32,
     /// How many characters of the line are meant.
     pub len: u32,
-    /// The line.
+    /// The text of the line, without its end.
     pub text: String,
 }
 
@@ -172,12 +172,12 @@ impl Report {
         Place { file: path, line: span.line, col: span.col + 1, len: span.len.max(1), text }
     }
 
-    /// Notes an error.
+    /// Notes an error: the manifest does not load.
     pub fn error(&mut self, span: Span, code: &str, message: impl Into<String>) -> &mut Diagnostic {
         self.note(Severity::Error, span, code, message.into())
     }
 
-    /// Notes a remark.
+    /// Notes a warning: the manifest loads all the same.
     pub fn warning(&mut self, span: Span, code: &str, message: impl Into<String>) -> &mut Diagnostic {
         self.note(Severity::Warning, span, code, message.into())
     }

@@ -9,7 +9,7 @@ pub struct FileId(pub u32);
 /// A place in a file: line from 1, column from 0, both in characters, and how many characters of that line it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
-    /// The file.
+    /// The file, as the report numbers them.
     pub file: FileId,
     /// From 1.
     pub line: u32,
@@ -22,9 +22,9 @@ pub struct Span {
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// The value.
+    /// What is written there.
     pub value: Value,
-    /// Its place.
+    /// Where it is written.
     pub span: Span,
     /// `!reset` or `!override`.
     pub tag: Option<Tag>,
@@ -48,11 +48,11 @@ pub enum Value {
     Bool(bool),
     /// A whole number; YAML's go up to that of 64 bits, with and without a sign.
     Int(i128),
-    /// Another number.
+    /// A number that is no whole one, or does not fit.
     Float(f64),
     /// A date, which YAML tells from text, as RFC 3339 has it.
     Date(String),
-    /// Text.
+    /// A scalar that is text, quoted or not.
     Text(String),
     /// A sequence.
     List(Vec<Node>),
@@ -68,7 +68,7 @@ pub type Map = IndexMap<String, Entry, foldhash::fast::RandomState>;
 pub struct Entry {
     /// The place of the key.
     pub key: Span,
-    /// The value.
+    /// What stands under the key.
     pub node: Node,
 }
 

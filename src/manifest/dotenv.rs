@@ -8,7 +8,7 @@ use super::interpolate::{Lookup, Variables, substitute};
 pub struct DotenvError {
     /// From 1.
     pub line: u32,
-    /// What is wrong.
+    /// What is wrong with the line.
     pub message: String,
 }
 

@@ -6,7 +6,7 @@ use super::cast::{self, Cast};
 use super::diagnostic::Report;
 use super::document::{Node, Span, Value};
 
-/// Variables by name.
+/// The environment that is interpolated from, by the names of the variables.
 pub type Variables = BTreeMap<String, String>;
 
 /// Finds a variable's value.
@@ -27,7 +27,7 @@ pub enum InterpolationError {
     /// `${NAME:?message}` and the variable is not there.
     #[error("required variable {name} is missing a value{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
     Required {
-        /// The variable.
+        /// The variable that is required and not set.
         name: String,
         /// What the manifest's author says about it.
         message: String,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::attributes::{FILE, Keys, Layout, PROJECT_EXTENSION, SERVICE, SERVICE_EXTENSION, Shape, Type, about};
 
-/// The schema.
+/// The JSON Schema of a manifest, made from the table of attributes.
 pub fn json_schema() -> Value {
     let mut generator = Generator::default();
     let mut schema = generator.object(&FILE);

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::model::ProjectName;
 
-/// What to load.
+/// The files to load, and what they are loaded with.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The files, the first one first.
@@ -69,7 +69,7 @@ pub enum Naming {
     /// As on Compose's command line: what is given here, COMPOSE_PROJECT_NAME, the last `name:`, the folder.
     #[default]
     Compose,
-    /// This one.
+    /// This name, whatever is written.
     Given(String),
     /// As a manifest: COMPOSE_PROJECT_NAME of the folder's own `.env` where it is a folder, the last `name:`, the
     /// folder's or the file's name. The environment has no say: it is one for many projects.
@@ -79,11 +79,11 @@ pub enum Naming {
 /// A project as Compose prints it, with a place for every value.
 #[derive(Debug)]
 pub struct Model {
-    /// Its name.
+    /// The project's name.
     pub(super) name: ProjectName,
     /// The bound tree. Services of profiles that are not enabled are not in it.
     pub(super) tree: Node,
-    /// Those services.
+    /// The services of profiles that are not enabled.
     pub(super) disabled: Map,
     /// The hash of each service.
     pub(super) hashes: BTreeMap<String, Hashes>,

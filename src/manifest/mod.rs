@@ -64,7 +64,7 @@ pub struct Loaded {
     pub name: Option<ProjectName>,
     /// The project; `None`: there are errors.
     pub project: Option<Arc<Project>>,
-    /// Errors and warnings.
+    /// Errors and warnings, in the order of the places.
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read or looked for: it is as it was while they are.
     inputs: Vec<Stamp>,
@@ -185,7 +185,7 @@ fn name_place(loaded: &Loaded) -> Option<diagnostic::Place> {
     Some(report.place(span))
 }
 
-/// Loads one manifest.
+/// Loads one manifest that was found: all phases, from the bytes to the project.
 pub fn load(found: Found, environment: &Variables) -> Loaded {
     let mut loader = Loader::new(environment);
     let request = Request::of(&found);
@@ -220,7 +220,7 @@ pub struct Rendered {
     pub text: Option<String>,
     /// Each service with its hash.
     pub hashes: Vec<(String, String)>,
-    /// Errors and warnings.
+    /// Errors and warnings, in the order of the places.
     pub diagnostics: Vec<Diagnostic>,
 }
 

@@ -44,33 +44,33 @@ pub enum ReadError {
     /// The system's word.
     #[error("{}: {}", .path.display(), .source)]
     Io {
-        /// Which file.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: std::io::Error,
     },
     /// A folder, pipe, socket or device.
     #[error("{} is {what}, not a file", .path.display())]
     NoFile {
-        /// Which.
+        /// The path that was to be a file.
         path: PathBuf,
-        /// What it is.
+        /// What is there instead: a folder, a device, a pipe or a socket.
         what: &'static str,
     },
     /// Larger than any Compose file.
     #[error("{} is larger than {} MiB", .path.display(), MAX_BYTES >> 20)]
     TooLarge {
-        /// Which.
+        /// The file that is too large.
         path: PathBuf,
     },
     /// Not UTF-8, or with a NUL.
     #[error("{} is not text: {what} at byte {at}", .path.display())]
     NoText {
-        /// Which.
+        /// The file that is no text.
         path: PathBuf,
-        /// What stands there.
+        /// What is there that no text has.
         what: &'static str,
-        /// Where.
+        /// How many bytes come before that.
         at: usize,
     },
 }
@@ -150,7 +150,7 @@ impl Stamp {
         Self { path: PathBuf::from("/"), seen: None }
     }
 
-    /// The file.
+    /// The path of the file that it is the stamp of.
     pub fn path(&self) -> &Path {
         &self.path
     }

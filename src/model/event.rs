@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// One event.
+/// Something that happened, as the API, the dashboard and `evenkeel events` show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Rises by one.
+    /// One more than the event's before it.
     pub id: u64,
-    /// When.
+    /// When it happened, by the controller's clock.
     pub timestamp: Timestamp,
-    /// What kind.
+    /// The kind of event, for programs.
     pub event_type: EventType,
-    /// How bad.
+    /// How urgently somebody should read it.
     pub severity: Severity,
-    /// Which project.
+    /// The project that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Which service, as `PROJECT.SERVICE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_id: Option<String>,
-    /// In words.
+    /// What happened, in a sentence for people.
     pub message: String,
 }
 
@@ -55,7 +55,7 @@ pub enum EventType {
     ForeignAction,
     /// A field of what runs is not what the manifest says, and nobody changed the manifest.
     DriftDetected,
-    /// It is again.
+    /// A field that had drifted is as the manifest says again.
     DriftRepaired,
     /// Something was tried over and over, and rests for a while.
     BreakerOpened,
@@ -79,10 +79,10 @@ pub enum EventType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// For the record.
+    /// Nothing to be done: for the record.
     Info,
     /// Look when there is time.
     Warning,
-    /// Look now.
+    /// Something to be looked at now.
     Error,
 }

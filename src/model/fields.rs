@@ -20,7 +20,7 @@ pub struct Fields(BTreeMap<Cow<'static, str>, Box<str>>);
 /// A field that is not as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which.
+    /// The path of the field, in Compose's words.
     pub path: String,
     /// What is desired; `None`: that it is not set.
     pub desired: Option<String>,
@@ -122,7 +122,7 @@ pub fn within(path: &str, attribute: &str) -> bool {
 }
 
 impl Fields {
-    /// Sets a field.
+    /// Sets the value of a field, whatever it had been.
     pub fn set(&mut self, path: impl Into<Cow<'static, str>>, value: impl Into<Box<str>>) {
         self.0.insert(path.into(), value.into());
     }

@@ -1,4 +1,4 @@
-//! Content hashes.
+//! The hash of contents: of revisions, of mounted files.
 
 use std::fmt::Write as _;
 

@@ -15,9 +15,9 @@ use super::observed::Health;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthClass {
-    /// It is well.
+    /// It does what it is there for, fast enough.
     Healthy,
-    /// Nobody can tell.
+    /// There is nothing to tell it by yet, or at all.
     #[default]
     Unknown,
     /// It works, but slowly, or without something that it needs.
@@ -51,7 +51,7 @@ impl HealthClass {
 /// Where a container's ports can be reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
-    /// Its own addresses.
+    /// The container's own addresses, one a network.
     pub addresses: Vec<IpAddr>,
     /// Published TCP ports: the container's, and where the host has them.
     pub published: BTreeMap<u16, (IpAddr, u16)>,
@@ -69,7 +69,7 @@ pub enum Way {
     Published,
     /// To the host's network, which the container has.
     Host,
-    /// Within the container.
+    /// By a command that is run in the container.
     Exec,
 }
 

@@ -31,7 +31,7 @@ pub struct ProjectLedger {
     pub prepared: BTreeSet<ContainerId>,
     /// How services came by their images, where `pull_policy` says more than whether one is there.
     pub supplies: BTreeMap<ServiceName, Supply>,
-    /// By slot.
+    /// What is remembered of each replica: restarts, breaker, repairs.
     pub slots: BTreeMap<Subject, Slot>,
     /// Steps that failed, until they work.
     pub failures: BTreeMap<Subject, Failure>,
@@ -76,7 +76,7 @@ impl ProjectLedger {
 /// A revision that everything was as it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proven {
-    /// Which.
+    /// The hash of the revision.
     pub revision: String,
     /// When everything came to be so.
     pub at: Timestamp,
@@ -87,7 +87,7 @@ pub struct Proven {
 /// The last revision that was healthy: kept beside the ledger as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Healthy {
-    /// What was wanted.
+    /// The project as it was wanted then.
     pub project: Arc<Project>,
     /// The images that ran, by service.
     pub images: BTreeMap<ServiceName, ImageId>,
@@ -98,9 +98,9 @@ pub struct Healthy {
 pub struct FailedRevision {
     /// The service that did not come up.
     pub service: ServiceName,
-    /// Why.
+    /// Why the service did not come up, for people.
     pub reason: String,
-    /// When.
+    /// When the revision was given up.
     pub at: Timestamp,
     /// The last healthy revision takes its place; else the rollout came to a stop where it was.
     pub rolled_back: bool,
@@ -118,7 +118,7 @@ pub struct RolledBack {
 /// `evenkeel down`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Down {
-    /// The volumes too.
+    /// Whether the volumes are removed too.
     pub volumes: bool,
 }
 
@@ -129,7 +129,7 @@ pub struct Completion {
     pub config_hash: String,
     /// The image it ran from.
     pub image: ImageId,
-    /// When it ended.
+    /// When its container ended.
     pub at: Timestamp,
     /// A container of it was to be started since: if that runs, the job is not done any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ pub struct Completion {
 /// A start whose outcome is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubt {
-    /// Of which container.
+    /// The container whose start that was.
     pub container: ContainerId,
     /// It was looked at afterwards, and had not run.
     pub seen_idle: bool,
@@ -148,7 +148,7 @@ pub struct Doubt {
 /// Files that one run of a container took notice of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    /// Its first process.
+    /// The id of its first process on the host: another one is another run.
     pub pid: u32,
     /// When the run began.
     pub since: Timestamp,
@@ -200,7 +200,7 @@ pub struct Repairs {
 /// An image that was fetched or built for a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supply {
-    /// Its reference.
+    /// The image's reference.
     pub image: String,
     /// The configuration it was for: another one is supplied anew.
     pub config: String,
@@ -251,7 +251,7 @@ impl Slot {
 /// What keeps a replica from being started again, for a while: it was too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
-    /// Since then.
+    /// When it opened.
     pub opened: Timestamp,
     /// When the one try was made that follows the cool-down; `None`: none was made.
     pub tried: Option<Timestamp>,
@@ -312,7 +312,7 @@ pub struct Failure {
 pub struct InFlight {
     /// The step in words.
     pub action: String,
-    /// Since then.
+    /// When the step was begun.
     pub since: Timestamp,
 }
 

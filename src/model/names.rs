@@ -29,7 +29,7 @@ macro_rules! text_type {
                 Self(text.into())
             }
 
-            /// The text.
+            /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -148,7 +148,7 @@ pub fn is_anonymous(volume: &str) -> bool {
 /// `PROJECT.SERVICE`: how a service is named everywhere a person or a program meets it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServiceId {
-    /// The project.
+    /// The project that the service belongs to.
     pub project: ProjectName,
     /// The service within it.
     pub service: ServiceName,

@@ -1,4 +1,4 @@
-//! Address ranges.
+//! Ranges of addresses in CIDR notation.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -34,13 +34,13 @@ pub struct Observed {
 /// A port of the host that a running container has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublishedPort {
-    /// The port.
+    /// The number of the host's port.
     pub port: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
     /// The host's address; `0.0.0.0`, `::` or empty: all of them.
     pub host_ip: String,
-    /// Whose.
+    /// The container that has it.
     pub container: ContainerId,
     /// Its name, without the leading slash.
     pub name: String,
@@ -69,9 +69,9 @@ pub struct Container {
     pub id: ContainerId,
     /// Its name, without the leading slash.
     pub name: String,
-    /// From the label.
+    /// The label `com.docker.compose.project`.
     pub project: ProjectName,
-    /// From the label.
+    /// The label `com.docker.compose.service`.
     pub service: Option<ServiceName>,
     /// From the label; 0 where it is absent.
     pub number: u32,
@@ -79,7 +79,7 @@ pub struct Container {
     pub oneoff: bool,
     /// When it was made.
     pub created: Timestamp,
-    /// From the label.
+    /// The label `com.docker.compose.config-hash`.
     pub config_hash: Option<String>,
     /// What it was made from.
     pub image: ImageId,
@@ -132,7 +132,7 @@ pub struct Container {
     pub differences: Option<Arc<Vec<Difference>>>,
 }
 
-/// An image.
+/// What an image reference means on this host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     /// The Engine's id.
@@ -149,26 +149,26 @@ pub struct Image {
 pub enum ContainerState {
     /// Made, never started.
     Created,
-    /// Running.
+    /// Its first process runs.
     Running {
-        /// Since then.
+        /// When that process began.
         since: Timestamp,
     },
-    /// Frozen.
+    /// Its processes are frozen, as by `docker pause`.
     Paused,
     /// Ended, and the Engine is about to start it again.
     Restarting,
-    /// Going away.
+    /// The Engine is removing it.
     Removing,
-    /// Ended.
+    /// Its first process ended.
     Exited {
-        /// The exit code.
+        /// The exit code of that process.
         code: i64,
         /// Ended by the kernel for want of memory.
         oom: bool,
-        /// Since then.
+        /// When that process began.
         started: Timestamp,
-        /// Until then.
+        /// When it ended.
         finished: Timestamp,
     },
     /// Half removed; good for nothing.
@@ -197,11 +197,11 @@ pub enum Health {
     /// There is no check.
     #[default]
     None,
-    /// Not decided yet.
+    /// The check has neither passed nor failed often enough yet.
     Starting,
-    /// Passing.
+    /// The last checks passed.
     Healthy,
-    /// Failing.
+    /// As many checks in a row failed as the manifest allows.
     Unhealthy,
 }
 
@@ -241,9 +241,9 @@ pub struct Network {
     pub name: String,
     /// When it was made.
     pub created: Timestamp,
-    /// From the label.
+    /// The label `com.docker.compose.project`.
     pub project: Option<ProjectName>,
-    /// From the label.
+    /// The label `com.docker.compose.network`: the key in the manifest.
     pub key: Option<String>,
     /// How it was made; `None`: nobody can tell.
     pub made: Option<Arc<NetworkMade>>,
@@ -252,7 +252,7 @@ pub struct Network {
 /// How a network was made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkMade {
-    /// Its driver.
+    /// The name of its driver.
     pub driver: Option<String>,
     /// No way out of the host.
     pub internal: bool,
@@ -262,14 +262,14 @@ pub struct NetworkMade {
     pub ipv6: bool,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
-    /// Address pools.
+    /// Its address pools, in the order of the Engine.
     pub pools: Vec<IpamPool>,
 }
 
 /// How a volume was made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VolumeMade {
-    /// Its driver.
+    /// The name of its driver.
     pub driver: String,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
@@ -278,11 +278,11 @@ pub struct VolumeMade {
 /// A volume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {
-    /// Its name.
+    /// Its name in the Engine, which is unique.
     pub name: String,
-    /// From the label.
+    /// The label `com.docker.compose.project`.
     pub project: Option<ProjectName>,
-    /// From the label.
+    /// The label `com.docker.compose.volume`: the key in the manifest.
     pub key: Option<String>,
     /// How it was made; `None`: nobody can tell.
     pub made: Option<Arc<VolumeMade>>,
@@ -291,7 +291,7 @@ pub struct Volume {
 /// What the negotiated API of this Engine can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Major and minor.
+    /// The major and minor version of the API.
     pub api: (u16, u16),
 }
 

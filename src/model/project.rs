@@ -11,7 +11,7 @@ use super::{ProjectName, Service, ServiceName};
 /// One Compose project, fully resolved: nothing in it depends on a file or the environment any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
-    /// Its name.
+    /// The name that containers, networks and volumes carry in a label.
     pub name: ProjectName,
     /// The folder that relative paths start from.
     pub working_dir: PathBuf,
@@ -75,14 +75,14 @@ pub struct Ipam {
     pub pools: Vec<IpamPool>,
 }
 
-/// One address pool.
+/// One pool of addresses of a network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IpamPool {
     /// CIDR.
     pub subnet: Option<String>,
     /// CIDR within the subnet.
     pub ip_range: Option<String>,
-    /// An address.
+    /// The address of the gateway.
     pub gateway: Option<String>,
     /// Addresses that are taken, by the name of who has them.
     #[serde(default)]
@@ -161,10 +161,10 @@ pub struct ProjectExtension {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftMode {
-    /// It is repaired.
+    /// Drift is repaired.
     #[default]
     Enforce,
-    /// It is reported.
+    /// Drift is told, and left as it is.
     Report,
 }
 

@@ -16,15 +16,15 @@ pub enum ServiceState {
     NotStarted,
     /// It may not go on yet.
     Waiting {
-        /// For what.
+        /// What it waits for, in words.
         on: String,
     },
-    /// On its way.
+    /// It is being made or started, or is not ready yet.
     Starting {
         /// Since then, where a container is up already.
         since: Option<Timestamp>,
     },
-    /// All replicas run.
+    /// All of its replicas run.
     Running {
         /// Since then: the youngest replica's start.
         since: Timestamp,
@@ -37,7 +37,7 @@ pub enum ServiceState {
     Completed,
     /// Down, and to be left so.
     Stopped {
-        /// Why.
+        /// Why it is down, in words.
         reason: String,
     },
     /// Watched, not touched.

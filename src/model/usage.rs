@@ -10,7 +10,7 @@ use super::Timestamp;
 /// What it used, as of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Usage {
-    /// When.
+    /// When that was measured.
     pub at: Timestamp,
     /// CPUs, over the time since the last moment.
     pub cpus: f64,
@@ -36,13 +36,13 @@ pub struct Usage {
 /// Bytes that came and went since a container was started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
-    /// Received.
+    /// Bytes received over all networks.
     pub network_in: u64,
-    /// Sent.
+    /// Bytes sent over all networks.
     pub network_out: u64,
-    /// Read from disks.
+    /// Bytes read from disks.
     pub block_read: u64,
-    /// Written to disks.
+    /// Bytes written to disks.
     pub block_write: u64,
 }
 
@@ -73,13 +73,13 @@ pub struct Load {
 /// How hard pressed a host is, as of one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HostLoad {
-    /// When.
+    /// When that was measured.
     pub at: Timestamp,
     /// The kernel's figures; `None`: it keeps none.
     pub pressure: Option<Pressure>,
     /// Bytes of memory that can be had without pushing anything out.
     pub free_memory: u64,
-    /// Bytes of memory.
+    /// Bytes of memory that the host has in all.
     pub memory: u64,
     /// CPUs.
     pub cpus: u32,
@@ -90,9 +90,9 @@ pub struct HostLoad {
 /// Time of CPUs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ticks {
-    /// Busy.
+    /// Ticks in which a CPU did something.
     pub busy: u64,
-    /// In all.
+    /// All ticks, those of idle CPUs too.
     pub all: u64,
 }
 
@@ -124,7 +124,7 @@ pub enum Scarce {
     Cpu,
     /// Memory, as the kernel feels it.
     Memory,
-    /// Disks.
+    /// The host's disks.
     Io,
     /// Memory that is free.
     FreeMemory,

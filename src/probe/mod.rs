@@ -34,11 +34,11 @@ pub struct Outcome {
     pub way: Option<Way>,
     /// Somebody was there, or refused to be; else no way leads to the container.
     pub reached: bool,
-    /// When.
+    /// When the probe ended.
     pub at: Timestamp,
 }
 
-/// Who makes probes.
+/// Makes one probe of one container; never fails, but tells what it found.
 #[async_trait]
 pub trait Prober: Send + Sync {
     /// Makes a probe. `before`: the way that was taken last, which is tried first. [`ProbeKind::Exec`] is made through the

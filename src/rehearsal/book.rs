@@ -83,7 +83,7 @@ fn in_order(projects: &[Arc<Project>]) -> Vec<&Arc<Project>> {
 }
 
 impl Book {
-    /// An empty one.
+    /// A book in which nothing is written yet. `started` is told of every container that is started.
     pub(super) fn new(epoch: Timestamp, started: mpsc::UnboundedSender<(ServiceId, ContainerId)>) -> Self {
         let mut unsettled = Stretches::default();
         unsettled.set(true, 0);

@@ -12,7 +12,7 @@ use crate::model::Timestamp;
 pub struct VirtualClock {
     began: Instant,
     epoch: Timestamp,
-    /// Milliseconds.
+    /// How far the time was set forth or back, in milliseconds.
     offset: AtomicI64,
 }
 

@@ -34,13 +34,13 @@ const LOOK: Duration = Duration::from_millis(250);
 /// When a rehearsal takes place: 2026-01-01.
 const EPOCH: i64 = 1_767_225_600;
 
-/// What is rehearsed.
+/// Everything that a rehearsal depends on: the same play gives the same report.
 pub struct Play<'a> {
     /// The manifests directory, or one manifest.
     pub root: PathBuf,
     /// The root is one manifest.
     pub single: bool,
-    /// Variables for interpolation.
+    /// The variables that manifests are interpolated from.
     pub environment: Variables,
     /// The controller's options; where the root and the Engine are is said here.
     pub control: Options,
@@ -50,7 +50,7 @@ pub struct Play<'a> {
     pub projects: Vec<Arc<Project>>,
     /// What comes in their place once they are up.
     pub later: Option<Later<'a>>,
-    /// What goes wrong.
+    /// What goes wrong, and when.
     pub faults: Vec<Fault>,
     /// How long; `None`: until everything is well again.
     pub length: Option<Duration>,
@@ -62,9 +62,9 @@ pub struct Play<'a> {
 
 /// Manifests that come later.
 pub struct Later<'a> {
-    /// What they want.
+    /// The projects that these manifests want.
     pub projects: Vec<Arc<Project>>,
-    /// In words.
+    /// What they change, in words.
     pub text: String,
     /// Puts them into the place of the old ones.
     pub land: &'a dyn Fn() -> io::Result<()>,

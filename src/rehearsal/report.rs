@@ -39,7 +39,7 @@ pub struct Rehearsal {
     pub projects: Vec<ProjectRow>,
     /// What the controller did, in the order of time.
     pub steps: Vec<StepRow>,
-    /// What it told.
+    /// The events that the controller told, in the order of time.
     pub events: Vec<EventRow>,
 }
 
@@ -55,7 +55,7 @@ pub struct Calls {
 /// Containers that were started again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Restarts {
-    /// By the controller.
+    /// Those that the controller made.
     pub controller: u64,
     /// By the Engine, as their restart policy says.
     pub engine: u64,
@@ -64,13 +64,13 @@ pub struct Restarts {
 /// A fault, or manifests that change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Marker {
-    /// When.
+    /// When it began, in milliseconds from the beginning.
     pub at_ms: u64,
     /// Until when, where it lasts.
     pub until_ms: Option<u64>,
     /// The fault's name, or `manifest`.
     pub kind: &'static str,
-    /// In words.
+    /// What happens, in words.
     pub text: String,
     /// It could not do anything: there was nothing that it could befall.
     pub missed: bool,
@@ -83,16 +83,16 @@ pub struct Marker {
 /// From a time until another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stretch {
-    /// From then on.
+    /// When it begins, in milliseconds from the beginning.
     pub from_ms: u64,
-    /// Until then.
+    /// When it ends, in milliseconds from the beginning.
     pub until_ms: u64,
 }
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ProjectRow {
-    /// Its name.
+    /// The project's name.
     pub name: String,
     /// Its services, dependencies first.
     pub services: Vec<ServiceRow>,
@@ -103,7 +103,7 @@ pub struct ProjectRow {
 pub struct ServiceRow {
     /// `PROJECT.SERVICE`.
     pub id: String,
-    /// Its name.
+    /// The service's name within the project.
     pub name: String,
     /// How many containers it has.
     pub replicas: u32,
@@ -120,11 +120,11 @@ pub struct ServiceRow {
 /// A stretch of time in which a service looked the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Span {
-    /// From then on.
+    /// When it begins, in milliseconds from the beginning.
     pub from_ms: u64,
-    /// Until then.
+    /// When it ends, in milliseconds from the beginning.
     pub until_ms: u64,
-    /// How it looked.
+    /// How the service looked meanwhile.
     pub look: Look,
     /// Why, and from when on.
     pub because: Vec<Because>,
@@ -133,9 +133,9 @@ pub struct Span {
 /// A reason, from a time on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Because {
-    /// From then on.
+    /// When it became the reason, in milliseconds from the beginning.
     pub at_ms: u64,
-    /// In words.
+    /// The reason in words.
     pub text: String,
 }
 
@@ -145,7 +145,7 @@ pub struct Because {
 pub enum Look {
     /// A job that is done.
     Completed,
-    /// Its check passes.
+    /// It runs, and its check passes.
     Healthy,
     /// It runs, and has no check.
     Running,
@@ -161,9 +161,9 @@ pub enum Look {
     Stopped,
     /// On its way down.
     Stopping,
-    /// Frozen.
+    /// Its processes are frozen.
     Paused,
-    /// Its check fails.
+    /// It runs, and its check fails.
     Unhealthy,
     /// It ran, and does not.
     Down,
@@ -226,31 +226,31 @@ pub struct StepRow {
     pub at_ms: u64,
     /// How long it took; `null`: its end was not seen.
     pub took_ms: Option<u64>,
-    /// The project.
+    /// The name of the project.
     pub project: String,
     /// `PROJECT.SERVICE`, where it is for one.
     pub service: Option<String>,
     /// A bounded word: `create_container`, …
     pub kind: &'static str,
-    /// What was done.
+    /// What was done, in words.
     pub text: String,
-    /// Why.
+    /// Why it was done, in words.
     pub because: String,
     /// The Engine's words where it failed.
     pub error: Option<String>,
 }
 
-/// An event.
+/// An event that the controller told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EventRow {
-    /// When.
+    /// When it was told, in milliseconds from the beginning.
     pub at_ms: u64,
-    /// What kind.
+    /// The kind of event.
     pub event_type: EventType,
-    /// How bad.
+    /// How urgently somebody should read it.
     pub severity: Severity,
     /// The service as `PROJECT.SERVICE`, or the project.
     pub about: Option<String>,
-    /// In words.
+    /// What happened, in a sentence for people.
     pub message: String,
 }

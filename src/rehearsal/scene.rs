@@ -29,9 +29,9 @@ pub enum SceneError {
     /// A file cannot become a folder.
     #[error("{} is a file and {} is a folder: name two files or two folders", file.display(), folder.display())]
     Mixed {
-        /// The one.
+        /// The manifest that is one file.
         file: PathBuf,
-        /// The other.
+        /// The manifests directory.
         folder: PathBuf,
     },
     /// No folder can be made, or nothing linked from it.
@@ -40,9 +40,9 @@ pub enum SceneError {
     /// One cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
 }

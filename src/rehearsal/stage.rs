@@ -26,17 +26,17 @@ pub fn virtually<T>(work: impl Future<Output = T>) -> io::Result<T> {
 /// What a controller is started with.
 #[derive(Debug, Clone)]
 pub struct StageOptions {
-    /// How it behaves.
+    /// The options of the controller.
     pub control: Options,
     /// How the manifests directory is watched.
     pub watch: WatchOptions,
-    /// The state folder.
+    /// The folder that the ledger is kept in.
     pub state: PathBuf,
 }
 
-/// The stage.
+/// A simulated Engine with a controller on it, and everything that is needed to start that again.
 pub struct Stage {
-    /// The engine.
+    /// The simulated Engine.
     pub engine: SimEngine,
     /// The controller's clock.
     pub clock: Arc<VirtualClock>,

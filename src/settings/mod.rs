@@ -30,15 +30,15 @@ pub enum SettingsError {
     /// The file cannot be read.
     #[error("the settings file {} cannot be read: {source}", path.display())]
     Io {
-        /// Which file.
+        /// The settings file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: std::io::Error,
     },
     /// The file says something that is no setting.
     #[error("{}: {message}", path.display())]
     File {
-        /// Which file.
+        /// The settings file.
         path: PathBuf,
         /// What, with line and column.
         message: String,
@@ -50,7 +50,7 @@ pub enum SettingsError {
         key: &'static str,
         /// The variable that sets it.
         variable: String,
-        /// What it is.
+        /// The value as it was written.
         value: String,
         /// What it must be.
         must: &'static str,
@@ -58,9 +58,9 @@ pub enum SettingsError {
     /// A variable says something that is no setting.
     #[error("the environment variable {variable}: {message}")]
     Variable {
-        /// Which.
+        /// The environment variable.
         variable: String,
-        /// What is wrong.
+        /// What is wrong with its value.
         message: String,
     },
 }
@@ -69,23 +69,23 @@ pub enum SettingsError {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The manifests directory.
+    /// Where manifests are read, and how often.
     pub manifests: Manifests,
     /// The Docker Engine.
     pub engine: EngineSettings,
-    /// What is remembered.
+    /// What outlives a restart, and where that is kept.
     pub state: State,
     /// The HTTP API.
     pub api: Api,
-    /// Making it so.
+    /// How fast, and how much at once, what runs is brought to what is desired.
     pub reconcile: Reconcile,
-    /// Probes.
+    /// Probes of services beside the Engine's own health checks.
     pub health: Health,
-    /// Restarts and retries.
+    /// Restarts and retries: how often, and at which pace.
     pub recovery: Recovery,
     /// What is done while the host is hard pressed.
     pub host_guard: HostGuard,
-    /// Prometheus.
+    /// The metrics that Prometheus reads.
     pub metrics: Metrics,
 }
 
@@ -145,7 +145,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The state folder.
+    /// The state folder: the one that is set, else root's or the user's own.
     pub fn state_dir(&self, environment: &BTreeMap<String, String>) -> PathBuf {
         if let Some(dir) = &self.state.dir {
             return dir.clone();

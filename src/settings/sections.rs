@@ -14,11 +14,11 @@ use crate::decide::pressure::GuardPolicy;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Manifests {
-    /// The directory.
+    /// The manifests directory.
     pub path: PathBuf,
     /// Use the file system's events; without them the rescan alone finds changes.
     pub watch: bool,
-    /// Between two rescans.
+    /// The pause between two readings of the whole directory.
     pub rescan: Span,
 }
 
@@ -48,7 +48,7 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
-    /// Where it listens.
+    /// The address and port that the API is served at.
     pub listen: String,
 }
 
@@ -123,7 +123,7 @@ pub struct Recovery {
     /// Recoveries at the same time, of all projects: critical services come first.
     #[schemars(range(min = 1))]
     pub max_parallel: u32,
-    /// The pace.
+    /// The pace of restarts and retries.
     pub backoff: Backoff,
     /// How often an hour a registry is asked again for images that it did not give, all of them together.
     #[schemars(range(min = 1))]
@@ -153,7 +153,7 @@ pub struct Backoff {
     pub initial: Span,
     /// Each further delay is this much longer.
     pub factor: f64,
-    /// The longest delay.
+    /// The longest delay, before jitter.
     pub max: Span,
     /// The part of a delay that is drawn, 0 to 1.
     pub jitter: f64,

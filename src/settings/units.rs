@@ -13,7 +13,7 @@ use crate::manifest::duration;
 pub struct Span(pub Duration);
 
 impl Span {
-    /// So many seconds.
+    /// A span of whole seconds.
     pub const fn seconds(n: u64) -> Self {
         Self(Duration::from_secs(n))
     }

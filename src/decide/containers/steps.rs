@@ -1,4 +1,4 @@
-//! The steps themselves.
+//! The steps of one replica as they are written into a decision.
 
 use super::super::slots::{Slot, attached};
 use super::super::{Action, Cause, Decision, recovery, throttle};

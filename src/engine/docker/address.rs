@@ -22,9 +22,9 @@ pub enum AddressError {
     /// The docker context cannot be read.
     #[error("the docker context `{name}` cannot be read: {reason}; `docker context ls` lists them, --engine overrides")]
     Context {
-        /// Its name.
+        /// The context's name.
         name: String,
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
     },
     /// There is nothing at any of the usual places.
@@ -47,7 +47,7 @@ impl Address {
     /// Parses `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
     ///
     /// # Errors
-    /// Any other form.
+    /// Any form but these and an absolute path.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let unsupported = || AddressError::Unsupported(text.to_owned());
         match text.split_once("://") {

@@ -51,7 +51,7 @@ pub(super) async fn check(
     Ok(ended.complaint(&words, timeout))
 }
 
-/// Runs a hook.
+/// Runs a lifecycle hook in a container, and waits for its end.
 pub(super) async fn hook(
     engine: &DockerEngine,
     id: &ContainerId,

@@ -25,11 +25,11 @@ enum Kind {
     Number,
     /// A number; 0 and -1 are none.
     Limit,
-    /// Billionths.
+    /// A number in billionths of a CPU.
     Billionths,
     /// Billionths of a second.
     Nanoseconds,
-    /// Seconds.
+    /// A number of whole seconds.
     Seconds,
     /// A list whose order counts.
     List,
@@ -39,9 +39,9 @@ enum Kind {
     Map,
     /// `KEY=VALUE`: a field for each key.
     Pairs,
-    /// Keys alone.
+    /// A mapping of which only the keys count.
     Keys,
-    /// Anything.
+    /// A value that is compared as a whole, as JSON.
     Whole,
     /// Read together with something else, or of no matter.
     Aside,

@@ -29,7 +29,7 @@ use crate::engine::{EngineError, EngineUsage};
 use crate::model::usage::{Traffic, Usage};
 use crate::model::{ContainerId, Timestamp};
 
-/// Between two readings.
+/// Between two readings of one container.
 const BEAT: Duration = Duration::from_secs(2);
 /// For the Engine to begin a stream.
 const BEGIN: Duration = Duration::from_secs(10);

@@ -17,9 +17,9 @@ const RETRIES: u32 = 3;
 /// What a container is made of.
 #[derive(Debug, Clone, Default)]
 pub struct Blueprint {
-    /// Its name.
+    /// The container's name.
     pub name: String,
-    /// All labels.
+    /// All labels, as they are read back by inspect.
     pub labels: BTreeMap<String, String>,
     /// Its image's reference.
     pub image: String,
@@ -31,7 +31,7 @@ pub struct Blueprint {
     pub ports: Vec<(String, String, String)>,
     /// The Engine's restart policy.
     pub policy: Option<RestartPolicy>,
-    /// Its health check.
+    /// The health check, where it has one.
     pub check: Option<Check>,
     /// The container whose network it uses.
     pub lives_in: Option<String>,
@@ -52,7 +52,7 @@ pub struct Blueprint {
 /// A health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
-    /// Between two.
+    /// Between two checks.
     pub interval: Duration,
     /// Failures in a row before it is unhealthy.
     pub retries: u32,

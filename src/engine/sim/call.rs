@@ -95,19 +95,19 @@ impl fmt::Display for Call {
 pub enum Upset {
     /// The answer is this error status, whether it took effect or not.
     Fails {
-        /// It took effect.
+        /// Whether the call took effect all the same.
         effect: bool,
         /// 500, 507, …
         status: u16,
     },
     /// There is no answer.
     Silent {
-        /// It took effect.
+        /// Whether the call took effect all the same.
         effect: bool,
     },
     /// A read tells what was before.
     Behind {
-        /// So long ago.
+        /// How old the answer is.
         by: Duration,
     },
     /// The answer is that there is no such thing, though there is; it took no effect.
@@ -117,9 +117,9 @@ pub enum Upset {
         /// The call took effect.
         effect: bool,
     },
-    /// It takes longer.
+    /// The answer comes later than usual.
     Slow {
-        /// By this.
+        /// How much later.
         by: Duration,
     },
 }
@@ -127,10 +127,10 @@ pub enum Upset {
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fate {
-    /// It is told.
+    /// It is told once, in its order.
     #[default]
     Told,
-    /// It is not.
+    /// It is never told.
     Lost,
     /// It is told twice.
     Twice,
@@ -168,7 +168,7 @@ pub trait Director: Send {
     }
 }
 
-/// Nothing goes wrong.
+/// A director that lets everything go well.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Calm;
 impl Director for Calm {}

@@ -163,7 +163,7 @@ impl World {
         Ok(container)
     }
 
-    /// Makes a container.
+    /// Makes a container, without starting it; refused where the name is taken or the image is not there.
     pub fn create(&mut self, mut made_of: Blueprint) -> Result<ContainerId, EngineError> {
         let Some(image) = self.images.get(&made_of.image).cloned() else {
             return Err(refused(404, format!("No such image: {}", made_of.image)));

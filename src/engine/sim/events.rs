@@ -33,7 +33,7 @@ impl Events {
         self.kept.push_back(event);
     }
 
-    /// Tells whoever listens.
+    /// Tells an event to everybody who listens, as the director lets it come through.
     pub(super) fn tell(&mut self, event: &EngineEvent) {
         self.listeners.retain(|listener| match listener.try_send(Ok(event.clone())) {
             Ok(()) => true,

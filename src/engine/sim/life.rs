@@ -105,7 +105,7 @@ impl World {
         Ok(())
     }
 
-    /// Its process begins.
+    /// Begins a run: its process, its check and what its script says are due from now on.
     pub(super) fn runs(&mut self, id: &ContainerId) -> Result<(), EngineError> {
         let now = self.now;
         let container = self.get(id)?;
@@ -278,7 +278,7 @@ impl World {
         Ok(())
     }
 
-    /// Freezes it.
+    /// Freezes a running container, as `docker pause` does.
     pub fn pause(&mut self, id: &ContainerId) -> Result<(), EngineError> {
         let container = self.get(id)?;
         let why_not = match container.seen.state {

@@ -95,7 +95,7 @@ impl SimEngine {
         answer
     }
 
-    /// Its time.
+    /// The Engine's time, which is virtual.
     pub fn now(&self) -> Timestamp {
         self.shared.time()
     }

@@ -118,7 +118,7 @@ impl World {
         self.registry.insert(reference.to_owned(), id);
     }
 
-    /// Removes a reference.
+    /// Takes a reference away from its image.
     pub fn untag(&mut self, reference: &str) {
         if self.images.remove(reference).is_some() {
             self.emit(EventKind::Image);

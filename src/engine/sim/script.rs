@@ -26,7 +26,7 @@ pub struct Script {
 pub struct End {
     /// So long after the start.
     pub after: Duration,
-    /// The exit code.
+    /// The exit code of the process.
     pub code: i64,
     /// Only in the first so many runs of the service's containers; `None`: in all.
     pub runs: Option<u32>,
@@ -37,7 +37,7 @@ pub struct End {
 pub struct OnStop {
     /// So long it takes. Longer than the grace period: it is ended with 137.
     pub takes: Duration,
-    /// The exit code.
+    /// The exit code once it is asked to stop.
     pub code: i64,
 }
 

@@ -11,7 +11,7 @@ use crate::engine::{ContainerEvent, EngineEvent, EventKind, ListedContainer, Lis
 use crate::model::observed::{Capabilities, Container, Network, PublishedPort, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, ServiceName, Timestamp};
 
-/// Everything.
+/// Everything that the simulated host has, with its time and what is due.
 pub struct World {
     pub(super) now: Timestamp,
     pub(super) containers: BTreeMap<ContainerId, Simulated>,
@@ -45,7 +45,7 @@ pub struct World {
     count: u64,
 }
 
-/// What happens later.
+/// Something that happens by itself once its time has come.
 #[derive(Debug, Clone)]
 pub(super) enum Due {
     /// A process ends, if it still is that run.
@@ -123,12 +123,12 @@ impl World {
         self.containers.get(id)
     }
 
-    /// Its networks.
+    /// The networks, in the order of their ids.
     pub fn networks(&self) -> impl Iterator<Item = &Network> {
         self.networks.values()
     }
 
-    /// Its volumes.
+    /// The volumes, in the order of their names.
     pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
         self.volumes.values()
     }

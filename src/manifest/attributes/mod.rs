@@ -37,7 +37,7 @@ pub(super) enum Type {
 /// What may be written.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
-    /// Anything.
+    /// Whatever YAML can say.
     Any,
     /// A scalar of one of these types.
     Is(&'static [Type]),
@@ -60,7 +60,7 @@ pub(super) enum Shape {
 /// The names in a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keys {
-    /// Any.
+    /// Whatever is written.
     Any,
     /// Letters, digits, `.`, `_` and `-`; others are refused.
     Names,
@@ -87,7 +87,7 @@ pub(super) enum Kind {
     Text,
     /// Left out where false.
     Flag,
-    /// Kept where false.
+    /// `true` or `false`, kept where false.
     FlagOpt,
     /// Left out where 0.
     Int,
@@ -121,7 +121,7 @@ pub(super) enum Kind {
     Options,
     /// The same, or a list of `key=value`.
     Pairs,
-    /// The same.
+    /// A mapping to text, or a list of `key=value`, as labels are.
     Labels,
     /// The same; null stays, and is taken from outside.
     Environment,
@@ -135,7 +135,7 @@ pub(super) enum Kind {
     Ssh,
     /// A mapping to limits.
     Ulimits,
-    /// Env files.
+    /// The entries of `env_file`: paths, or objects with a path.
     EnvFiles,
     /// An object that is always there once its parent is.
     Struct(&'static Layout),

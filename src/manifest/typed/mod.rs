@@ -34,7 +34,7 @@ pub(super) struct Frame<'m> {
     pub(super) model: &'m Model,
 }
 
-/// Builds the project.
+/// Makes the bound tree into the project; what evenkeel has no way to do is reported as `unsupported`.
 pub(super) fn project(frame: Frame<'_>, report: &mut Report) -> Project {
     let Model { name, tree, hashes, .. } = frame.model;
     let empty = Map::default();

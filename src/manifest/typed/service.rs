@@ -1,4 +1,4 @@
-//! One service.
+//! The typed service from its bound object.
 
 use std::collections::BTreeMap;
 use std::path::Path;

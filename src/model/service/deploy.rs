@@ -24,7 +24,7 @@ pub struct Deploy {
     pub reservations: Option<Quota>,
     /// When its containers are started again. Condition and attempts are in force as [`super::Service::restart`].
     pub restart_policy: Option<SwarmRestart>,
-    /// On which nodes.
+    /// The nodes of a Swarm that it may run on.
     pub placement: Placement,
     /// `vip` or `dnsrr`.
     pub endpoint_mode: Option<String>,
@@ -76,11 +76,11 @@ pub enum Order {
 pub struct Quota {
     /// Billionths of a CPU.
     pub nano_cpus: Option<i64>,
-    /// Memory.
+    /// Bytes of memory.
     pub memory: Option<super::Bytes>,
-    /// Processes.
+    /// The number of processes.
     pub pids: Option<i64>,
-    /// Devices.
+    /// Devices, such as GPUs.
     pub devices: Vec<super::DeviceRequest>,
     /// `generic_resources`: kind to number.
     pub generic: BTreeMap<String, i64>,
@@ -92,9 +92,9 @@ pub struct Quota {
 pub struct SwarmRestart {
     /// `none`, `on-failure` or `any`.
     pub condition: Option<String>,
-    /// Between two attempts.
+    /// The pause between two attempts.
     pub delay: Option<Duration>,
-    /// How often.
+    /// How often it is tried within the window.
     pub max_attempts: Option<u64>,
     /// How long it must run to count as started.
     pub window: Option<Duration>,

@@ -83,7 +83,7 @@ pub struct WatchRule {
     pub exec: Option<Hook>,
     /// Patterns; empty: everything.
     pub include: Vec<String>,
-    /// Patterns.
+    /// Patterns of paths whose changes are ignored.
     pub ignore: Vec<String>,
     /// Synchronised once at the beginning.
     pub initial_sync: bool,

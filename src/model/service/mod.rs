@@ -33,7 +33,7 @@ use super::{ContainerId, ProjectName, ServiceName, hash};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
-    /// Its name.
+    /// The key under `services`.
     pub name: ServiceName,
     /// SHA-256 of its configuration, as Compose computes it. For a service that shares with others' containers this
     /// tells one configuration from another; what stands on its containers is [`Service::label_hash`].
@@ -56,7 +56,7 @@ pub struct Service {
     pub environment: BTreeMap<String, Option<String>>,
     /// The labels written in the manifest.
     pub labels: BTreeMap<String, String>,
-    /// Host name.
+    /// The host name that its processes see.
     pub hostname: Option<String>,
     /// NIS domain name.
     pub domainname: Option<String>,
@@ -66,7 +66,7 @@ pub struct Service {
     pub working_dir: Option<String>,
     /// A name in place of `PROJECT-SERVICE-NUMBER`.
     pub container_name: Option<String>,
-    /// How many containers.
+    /// How many containers it is to have.
     pub replicas: u32,
     /// Other services and what is waited for.
     pub depends_on: BTreeMap<ServiceName, Dependency>,
@@ -100,9 +100,9 @@ pub struct Service {
     pub stop_signal: Option<String>,
     /// How long it may take. The Engine's default is 10 s.
     pub stop_grace_period: Option<Duration>,
-    /// Added capabilities.
+    /// Capabilities beyond the Engine's own set.
     pub cap_add: Vec<String>,
-    /// Dropped capabilities.
+    /// Capabilities of the Engine's own set that it does without.
     pub cap_drop: Vec<String>,
     /// All of the host's devices and capabilities.
     pub privileged: bool,
@@ -112,17 +112,17 @@ pub struct Service {
     pub init: Option<bool>,
     /// A terminal.
     pub tty: bool,
-    /// Keeps stdin open.
+    /// Whether standard input is kept open while nobody is attached.
     pub stdin_open: bool,
     /// `HOST:ADDRESS`.
     pub extra_hosts: Vec<String>,
-    /// Name servers.
+    /// Addresses of name servers in place of the host's.
     pub dns: Vec<String>,
-    /// Search domains.
+    /// Domains that bare host names are looked up in.
     pub dns_search: Vec<String>,
-    /// Resolver options.
+    /// Options of `resolv.conf`.
     pub dns_opt: Vec<String>,
-    /// Kernel parameters.
+    /// Kernel parameters of the container's namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// Limits of processes, by name.
     pub ulimits: BTreeMap<String, Ulimit>,
@@ -132,7 +132,7 @@ pub struct Service {
     pub security_opt: Vec<String>,
     /// `systempaths=unconfined` among `security_opt`: nothing below `/proc` and `/sys` is hidden or read-only.
     pub unconfined_paths: bool,
-    /// Further groups.
+    /// Further groups of its first process, by name or number.
     pub group_add: Vec<String>,
     /// Configs it gets as files.
     pub configs: Vec<FileReference>,
@@ -202,7 +202,7 @@ pub enum PullPolicy {
     Unwritten,
     /// Fetched where it is not there.
     Missing,
-    /// Never fetched.
+    /// The image has to be there, and is never fetched.
     Never,
     /// Fetched anew before a container is made, once for each configuration.
     Always,
@@ -226,7 +226,7 @@ pub struct Dependency {
 /// `depends_on.condition`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Condition {
-    /// It runs.
+    /// A container of it runs.
     #[serde(rename = "service_started")]
     Started,
     /// Its health check passes.
@@ -253,9 +253,9 @@ impl Condition {
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", …]`; empty: the image's own.
     pub test: Vec<String>,
-    /// Between two checks.
+    /// The pause between two checks.
     pub interval: Option<Duration>,
-    /// For one check.
+    /// How long one check may take.
     pub timeout: Option<Duration>,
     /// Failures in a row before it is unhealthy.
     pub retries: Option<u32>,
@@ -276,9 +276,9 @@ impl Healthcheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
-    /// Never.
+    /// It is not started again.
     No,
-    /// Always.
+    /// It is started again, whatever its exit code.
     Always,
     /// Always, but not after a stop by hand (which evenkeel undoes as a foreign action).
     UnlessStopped,
@@ -294,7 +294,7 @@ pub enum RestartPolicy {
 pub struct Logging {
     /// The driver; the Engine's default where absent.
     pub driver: Option<String>,
-    /// Its options.
+    /// The options of the driver.
     pub options: BTreeMap<String, String>,
 }
 

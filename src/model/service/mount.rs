@@ -30,7 +30,7 @@ pub struct Mount {
 pub enum MountSource {
     /// A path of the host.
     Bind {
-        /// Absolute.
+        /// The absolute path on the host.
         path: PathBuf,
         /// `bind.create_host_path`: a missing path becomes a folder. Also where the `bind` section is absent.
         create: bool,
@@ -44,16 +44,16 @@ pub enum MountSource {
     },
     /// A top-level volume, by key.
     Volume {
-        /// Its key.
+        /// The key under `volumes`.
         key: String,
     },
     /// A volume without a name.
     Anonymous,
-    /// In memory.
+    /// A file system in memory.
     Tmpfs {
-        /// Bytes.
+        /// Its size in bytes; `None`: half of the host's memory.
         size: Option<u64>,
-        /// File mode.
+        /// The mode of its top folder.
         mode: Option<u32>,
         /// The `tmpfs` section is there, if only an empty one.
         #[serde(default)]
@@ -66,12 +66,12 @@ pub enum MountSource {
     },
     /// A volume of Swarm's storage plug-ins.
     Cluster {
-        /// Its name.
+        /// The name of the cluster volume.
         volume: String,
     },
     /// The file system of an image; API 1.48 and later.
     Image {
-        /// Its reference.
+        /// The image's reference.
         reference: String,
         /// A folder in it.
         subpath: Option<String>,
@@ -116,7 +116,7 @@ impl VolumeOptions {
 /// One entry of `volumes_from`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumesFrom {
-    /// Whose volumes.
+    /// The service or container whose volumes are mounted.
     pub source: VolumesSource,
     /// `ro` or `rw` as written. Compose drops it before it asks the Engine, and so does evenkeel.
     pub mode: Option<String>,

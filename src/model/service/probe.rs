@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A probe as written; what is not written is said by the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    /// What is asked.
+    /// What is asked, and how.
     pub kind: ProbeKind,
-    /// Between two probes.
+    /// The pause between two probes.
     pub interval: Option<Duration>,
     /// For one of them.
     pub timeout: Option<Duration>,
@@ -33,12 +33,12 @@ pub enum ProbeKind {
     Http(HttpProbe),
     /// A connection.
     Tcp {
-        /// Of the container.
+        /// The port that the container listens on.
         port: u16,
     },
     /// The standard health protocol of gRPC.
     Grpc {
-        /// Of the container.
+        /// The port that the container listens on.
         port: u16,
         /// The service that is asked about; empty: the server as a whole.
         service: String,
@@ -71,7 +71,7 @@ impl ProbeKind {
 /// An HTTP probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpProbe {
-    /// Of the container.
+    /// The port that the container listens on.
     pub port: u16,
     /// With a leading slash.
     pub path: String,

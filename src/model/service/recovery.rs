@@ -40,7 +40,7 @@ pub struct Backoff {
     pub initial: Option<Duration>,
     /// Each further delay is this much longer.
     pub factor: Option<f64>,
-    /// The longest delay.
+    /// The longest delay, before jitter.
     pub max: Option<Duration>,
     /// The part of a delay that is drawn, 0 to 1.
     pub jitter: Option<f64>,
@@ -58,12 +58,12 @@ pub enum Strategy {
     DegradedMode,
     /// The whole project is started again, in order.
     ProjectRestart,
-    /// Nothing.
+    /// Nothing is done about it.
     None,
 }
 
 impl Strategy {
-    /// All of them.
+    /// All strategies.
     pub const ALL: [Self; 5] =
         [Self::Restart, Self::RestartWithReset, Self::DegradedMode, Self::ProjectRestart, Self::None];
 

@@ -88,13 +88,13 @@ pub struct Blkio {
     pub weight: u16,
     /// Path of a device to its weight.
     pub weight_device: Vec<DeviceRate>,
-    /// Bytes a second.
+    /// Bytes a second that may be read, by device.
     pub device_read_bps: Vec<DeviceRate>,
-    /// Operations a second.
+    /// Reads a second, by device.
     pub device_read_iops: Vec<DeviceRate>,
-    /// Bytes a second.
+    /// Bytes a second that may be written, by device.
     pub device_write_bps: Vec<DeviceRate>,
-    /// Operations a second.
+    /// Writes a second, by device.
     pub device_write_iops: Vec<DeviceRate>,
 }
 
@@ -147,11 +147,11 @@ impl Device {
 pub struct DeviceRequest {
     /// What it must be able to do.
     pub capabilities: Vec<String>,
-    /// The driver.
+    /// The driver that hands them out.
     pub driver: Option<String>,
     /// How many; -1: all.
     pub count: i64,
-    /// Which.
+    /// The ids of the devices, where certain ones are wanted.
     pub device_ids: Vec<String>,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,

@@ -27,7 +27,7 @@ impl Default for Throttle {
 pub struct CpuThrottle {
     /// From this part on it is too much.
     pub above: f64,
-    /// For so long.
+    /// How long it has to be over before that is acted on.
     pub lasting: Duration,
     /// It is lowered to this part.
     pub to: f64,
@@ -40,7 +40,7 @@ pub struct CpuThrottle {
 pub struct MemoryThrottle {
     /// From this part on it is too much.
     pub above: f64,
-    /// For so long.
+    /// How long it has to be over before that is acted on.
     pub lasting: Duration,
     /// It is started again, before the kernel ends it; else it is only told.
     pub restart: bool,

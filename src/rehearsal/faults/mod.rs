@@ -21,7 +21,7 @@ pub const RESPAWN: Duration = Duration::from_secs(1);
 /// Something that goes wrong at a time. `W` says which service: a text as it was written, then the service itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault<W = ServiceId> {
-    /// What.
+    /// What goes wrong, and for whom.
     pub deed: Deed<W>,
     /// So long after the beginning.
     pub at: Duration,
@@ -57,7 +57,7 @@ pub enum Deed<W = ServiceId> {
 /// What one `--fault` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// This one.
+    /// The fault that is written out.
     One(Fault<String>),
     /// So many, drawn from the seed.
     Random(u32),
@@ -74,7 +74,7 @@ pub struct FaultError {
 /// A service that faults may befall.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which.
+    /// The service that may be chosen.
     pub id: ServiceId,
     /// It has a health check.
     pub has_check: bool,
@@ -219,7 +219,7 @@ fn shown(duration: Duration) -> String {
     time(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).replace(' ', "")
 }
 
-/// For people.
+/// The fault in words, as the report and the page show it.
 impl<W: fmt::Display> fmt::Display for Deed<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,7 +22,7 @@ const TEMPLATE: &str = include_str!("page.html");
 /// More than this nobody reads on a page; the JSON has all.
 const ROWS: usize = 1_000;
 
-/// The page.
+/// The report as one HTML page that needs nothing else.
 pub fn page(rehearsal: &Rehearsal) -> String {
     let scale = Scale::new(moments(rehearsal), rehearsal.length_ms);
     let parts = [

@@ -15,7 +15,7 @@ const FIRST: Api = (1, 39);
 /// How Docker's programs write that something is off.
 const OFF: [&str; 6] = ["0", "f", "F", "false", "False", "FALSE"];
 
-/// Who builds.
+/// The builder that makes an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Builder {
     Classic,
