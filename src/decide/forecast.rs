@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide, memory, sharing};
+use crate::decide::memory;
+use crate::decide::replica::sharing;
+use crate::decide::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide};
 use crate::model::fields::{self, Difference, Repair};
 use crate::model::health::HealthClass;
 use crate::model::ledger::ProjectLedger;

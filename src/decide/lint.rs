@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Decision, Input, Target};
+use crate::decide::{Action, Decision, Input, Target};
 use crate::model::observed::{ContainerState, Health};
 use crate::model::service::{Cascade, Condition, Order, PullPolicy};
 use crate::model::{ContainerId, Project, ServiceName};
@@ -59,12 +59,12 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
             complain("removes a network that is not ours");
         }
         // What a throttle took is given back.
-        let gives_back = matches!(step.cause, super::Cause::Released { .. });
+        let gives_back = matches!(step.cause, crate::decide::Cause::Released { .. });
         if input.ledger.suspended && input.ledger.down.is_none() && !gives_back {
             complain("a step for a suspended project");
         }
         let held = input.guard_tripped && !input.ledger.removal_confirmed && input.ledger.down.is_none();
-        if held && matches!(step.cause, super::Cause::ProjectRemoved) {
+        if held && matches!(step.cause, crate::decide::Cause::ProjectRemoved) {
             complain("a removal past the guard");
         }
         if let Target::Declared(project) = input.target {
@@ -77,7 +77,7 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<String> {
 }
 
 /// Images are fetched and built only where the manifest allows it.
-fn unwanted_image(project: &Project, input: &Input<'_>, step: &super::Step) -> Option<String> {
+fn unwanted_image(project: &Project, input: &Input<'_>, step: &crate::decide::Step) -> Option<String> {
     let there = |image: &str| matches!(input.observed.images.get(image), Some(Some(_)));
     let what = match &step.action {
         Action::PullImage { image } => {
@@ -101,12 +101,12 @@ fn unwanted_image(project: &Project, input: &Input<'_>, step: &super::Step) -> O
 }
 
 /// A first start needs what it depends on: looked up here from the containers alone.
-fn unready_start(input: &Input<'_>, decision: &Decision, step: &super::Step, broken: &mut Vec<String>) {
+fn unready_start(input: &Input<'_>, decision: &Decision, step: &crate::decide::Step, broken: &mut Vec<String>) {
     let (Action::StartContainer { service, container, .. }, Target::Declared(project)) = (&step.action, input.target)
     else {
         return;
     };
-    if matches!(step.cause, super::Cause::FallBack) {
+    if matches!(step.cause, crate::decide::Cause::FallBack) {
         return;
     }
     let Some(service) = project.services.get(service) else { return };
@@ -146,7 +146,7 @@ fn unready_start(input: &Input<'_>, decision: &Decision, step: &super::Step, bro
 }
 
 /// No replica is started while another container of the same replica runs.
-fn two_writers(input: &Input<'_>, step: &super::Step, broken: &mut Vec<String>) {
+fn two_writers(input: &Input<'_>, step: &crate::decide::Step, broken: &mut Vec<String>) {
     let Action::StartContainer { service, number, container } = &step.action else { return };
     let Target::Declared(project) = input.target else { return };
     let config =

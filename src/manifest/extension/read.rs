@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
-use super::super::units;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
+use crate::manifest::units;
 
 /// One of these words.
 pub(super) fn word<T: Copy>(

@@ -1,8 +1,8 @@
 //! `x-evenkeel.recovery` of a service.
 
-use super::super::diagnostic::{Report, suggestion};
-use super::super::document::Node;
 use super::{keys, of, read};
+use crate::manifest::diagnostic::{Report, suggestion};
+use crate::manifest::document::Node;
 use crate::model::service::{Backoff, Cascade, FailureKind, MountSource, Recovery, Strategy};
 use crate::model::{Project, Service, ServiceName};
 
