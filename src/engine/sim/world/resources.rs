@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::refused;
-use super::world::World;
+use super::World;
+use crate::engine::sim::refused;
 use crate::engine::{EngineError, EventKind};
 use crate::model::observed::{Network, Volume};
 use crate::model::{ImageId, NetworkId, ProjectName, labels};
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Makes a volume where there is none. Old Engines tell so either way.
-    pub(super) fn make_volume(&mut self, name: &str, project: Option<ProjectName>) {
+    pub(in crate::engine::sim) fn make_volume(&mut self, name: &str, project: Option<ProjectName>) {
         if self.is_newer() && self.volumes.contains_key(name) {
             return;
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::container::{Simulated, no_such};
-use super::refused;
-use super::world::World;
+use super::World;
+use crate::engine::sim::container::{Simulated, no_such};
+use crate::engine::sim::refused;
 use crate::engine::{EngineError, EventKind};
 use crate::model::{ContainerId, NetworkId};
 
@@ -116,7 +116,7 @@ impl World {
         self.emit(EventKind::Network { id: network.clone(), name, destroyed: false, container });
     }
 
-    pub(super) fn attached(&self, container: &Simulated) -> Vec<NetworkId> {
+    pub(in crate::engine::sim) fn attached(&self, container: &Simulated) -> Vec<NetworkId> {
         let bound = container.made_of.networks.iter().filter_map(|n| container.bound.get(n));
         bound.filter(|n| self.networks.contains_key(*n)).cloned().collect()
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::container::{Simulated, no_such};
-use super::world::{Due, World};
-use super::{pace, refused};
+use super::{Due, World};
+use crate::engine::sim::container::{Simulated, no_such};
+use crate::engine::sim::{pace, refused};
 use crate::engine::{ContainerEvent, EngineError};
 use crate::model::ContainerId;
 use crate::model::observed::{ContainerState, Health};
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Begins a run: its process, its check and what its script says are due from now on.
-    pub(super) fn runs(&mut self, id: &ContainerId) -> Result<(), EngineError> {
+    pub(in crate::engine::sim) fn runs(&mut self, id: &ContainerId) -> Result<(), EngineError> {
         let now = self.now;
         let container = self.get(id)?;
         container.run += 1;
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// A process ended, if it still is that run: some time before this is known and told.
-    pub(super) fn ends(&mut self, id: &ContainerId, run: u64, code: i64, oom: bool) {
+    pub(in crate::engine::sim) fn ends(&mut self, id: &ContainerId, run: u64, code: i64, oom: bool) {
         let now = self.now.checked_sub(pace::DEATH).unwrap_or(self.now);
         let Some(container) = self.containers.get(id).filter(|c| c.run == run && c.has_process()) else { return };
         let since = container.started;
@@ -208,7 +208,7 @@ impl World {
     }
 
     /// One that waits for its restart does not get it any more.
-    pub(super) fn rests(&mut self, id: &ContainerId) -> bool {
+    pub(in crate::engine::sim) fn rests(&mut self, id: &ContainerId) -> bool {
         let waits = |c: &&mut Simulated| c.seen.state == ContainerState::Restarting;
         let Some(container) = self.containers.get_mut(id).filter(waits) else { return false };
         container.run += 1;

@@ -1,7 +1,7 @@
 //! What happens to an Engine from outside: the machine's restart, the daemon's, the disk, and what people do that the
 //! traits have no call for.
 
-use super::world::World;
+use super::{Due, World};
 use crate::model::ContainerId;
 use crate::model::observed::ContainerState;
 use crate::model::service::RestartPolicy;
@@ -19,7 +19,7 @@ impl World {
             }
         }
         self.events.end();
-        self.due.retain(|_, due| !matches!(due, super::world::Due::Tell { .. }));
+        self.due.retain(|_, due| !matches!(due, Due::Tell { .. }));
     }
 
     /// It ends with the Engine: nobody restarts it before that is back.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::faults::Deed;
-use super::hands;
-use super::play::{Performance, millis};
-use super::report::Marker;
+use super::{Performance, millis};
 use crate::engine::sim::World;
 use crate::model::{ContainerId, ServiceId};
+use crate::rehearsal::faults::Deed;
+use crate::rehearsal::hands;
+use crate::rehearsal::report::Marker;
 
 /// From a start to the crash that a fault asked for.
 pub(super) const CRASH: Duration = Duration::from_secs(1);

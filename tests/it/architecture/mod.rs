@@ -1,4 +1,7 @@
-//! The arrows between the rooms that must never exist, read off the sources.
+//! The arrows between the rooms that must never exist, circles among them, and the sizes of files: read off the sources.
+
+mod circles;
+mod sizes;
 
 use std::path::{Path, PathBuf};
 
@@ -112,15 +115,21 @@ fn paths(source: &Source) -> Vec<(usize, String)> {
         if begins && !(at >= 2 && bytes[at - 1] == ':' && bytes[at - 2] == ':') {
             let mut spread = Vec::new();
             spread_tree(&bytes, at, String::new(), &mut spread);
-            found.extend(spread.into_iter().map(|path| (line, resolve(&path, &source.module()))));
+            found.extend(spread.into_iter().map(|named| (line, resolve(&named.path, &source.module()))));
         }
         at += 1;
     }
     found
 }
 
-/// Follows `a::b::{c, d::e}` from a position; gives where it ends.
-fn spread_tree(text: &[char], start: usize, prefix: String, found: &mut Vec<String>) -> usize {
+/// A path, and the name by which it is known where it is used.
+struct Named {
+    path: String,
+    name: String,
+}
+
+/// Follows `a::b::{c, d::e as f}` from a position; gives where it ends.
+fn spread_tree(text: &[char], start: usize, prefix: String, found: &mut Vec<Named>) -> usize {
     let mut at = start;
     let mut path = prefix;
     loop {
@@ -145,7 +154,17 @@ fn spread_tree(text: &[char], start: usize, prefix: String, found: &mut Vec<Stri
         path.push_str(&word);
         let next = text.get(at..at + 2).map(|c| c.iter().collect::<String>());
         if word.is_empty() || next.as_deref() != Some("::") {
-            found.push(path);
+            let rest: String = text[at..].iter().take(80).collect();
+            let name = match rest.trim_start().strip_prefix("as ") {
+                Some(alias) => {
+                    at += rest.len() - rest.trim_start().len() + "as ".len();
+                    let alias: String = alias.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    at += alias.len();
+                    alias
+                }
+                None => word,
+            };
+            found.push(Named { path, name });
             return at;
         }
         path.push_str("::");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Due, World};
+use super::{Due, World};
 use crate::engine::ContainerEvent;
 use crate::model::ContainerId;
 use crate::model::observed::{ContainerState, Health};
@@ -16,7 +16,7 @@ impl World {
     }
 
     /// Its check is made, if that is still the one that is due.
-    pub(super) fn check(&mut self, id: &ContainerId, number: u64) {
+    pub(in crate::engine::sim) fn check(&mut self, id: &ContainerId, number: u64) {
         let now = self.now;
         let Some(container) = self.containers.get_mut(id).filter(|c| c.checks == number) else { return };
         let (ContainerState::Running { .. }, Some(check)) = (container.seen.state, container.made_of.check) else {

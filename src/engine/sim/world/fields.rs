@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::container::no_such;
-use super::world::World;
+use super::World;
+use crate::engine::sim::container::no_such;
 use crate::engine::{ContainerEvent, EngineError};
 use crate::model::ContainerId;
 use crate::model::fields::{ATTACHED, Fields};
@@ -44,7 +44,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn change_fields(&mut self, id: &ContainerId, change: impl FnOnce(&mut Fields)) {
+    pub(in crate::engine::sim) fn change_fields(&mut self, id: &ContainerId, change: impl FnOnce(&mut Fields)) {
         if let Ok(container) = self.get(id)
             && let Some(fields) = &mut container.seen.fields
         {

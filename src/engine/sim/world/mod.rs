@@ -1,15 +1,26 @@
-//! What the simulated Engine holds, its time, and what is due.
+//! What the simulated Engine holds, its time, and what is due. What is done to it, by calls, by hand or by itself, is in
+//! the files below: each adds verbs to [`World`].
+
+mod attach;
+mod containers;
+mod director;
+mod fields;
+mod hand;
+mod health;
+mod life;
+mod resources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::call::{Calm, Director, Fate};
+use super::call::Fate;
 use super::container::Simulated;
 use super::events::Events;
 use super::script::Script;
 use crate::engine::{ContainerEvent, EngineEvent, EventKind, ListedContainer, Listing};
 use crate::model::observed::{Capabilities, Container, Network, PublishedPort, Volume};
 use crate::model::{ContainerId, ImageId, NetworkId, ProjectName, ServiceName, Timestamp};
+pub use director::{Calm, Director};
 
 /// Everything that the simulated host has, with its time and what is due.
 pub struct World {

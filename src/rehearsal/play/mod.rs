@@ -1,5 +1,7 @@
 //! A rehearsal from its beginning to its end: the manifests, the faults at their times, and what comes of them.
 
+mod acts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +12,8 @@ use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::acts::{Act, CRASH, marker};
+use acts::{Act, CRASH, marker};
+
 use super::faults::{Candidate, Fault};
 use super::report::{Marker, Rehearsal, Stretch};
 use super::timeline::Recorder;
@@ -93,28 +96,28 @@ pub fn rehearse(play: Play<'_>) -> anyhow::Result<Rehearsal> {
 }
 
 /// A play that is being performed.
-pub(super) struct Performance<'a> {
-    pub(super) play: Play<'a>,
-    pub(super) stage: Stage,
-    pub(super) recorder: Recorder,
-    pub(super) starts: mpsc::UnboundedReceiver<(ServiceId, ContainerId)>,
-    pub(super) began: Instant,
-    pub(super) acts: BTreeMap<(Duration, usize), Act>,
-    pub(super) acts_made: usize,
-    pub(super) markers: Vec<Marker>,
+struct Performance<'a> {
+    play: Play<'a>,
+    stage: Stage,
+    recorder: Recorder,
+    starts: mpsc::UnboundedReceiver<(ServiceId, ContainerId)>,
+    began: Instant,
+    acts: BTreeMap<(Duration, usize), Act>,
+    acts_made: usize,
+    markers: Vec<Marker>,
     /// Faults for which the Engine is away.
-    pub(super) engine_away: BTreeSet<usize>,
+    engine_away: BTreeSet<usize>,
     /// Faults for which no controller runs.
-    pub(super) controller_away: BTreeSet<usize>,
+    controller_away: BTreeSet<usize>,
     /// Crashes that are still to come, by fault.
-    pub(super) crashes: BTreeMap<usize, u32>,
+    crashes: BTreeMap<usize, u32>,
     /// When the latest of them was.
-    pub(super) crashed: Duration,
-    pub(super) landed: Option<Duration>,
-    pub(super) well_since: Option<Duration>,
-    pub(super) images: BTreeSet<String>,
-    pub(super) made_beforehand: BTreeSet<String>,
-    pub(super) _state: tempfile::TempDir,
+    crashed: Duration,
+    landed: Option<Duration>,
+    well_since: Option<Duration>,
+    images: BTreeSet<String>,
+    made_beforehand: BTreeSet<String>,
+    _state: tempfile::TempDir,
 }
 
 impl<'a> Performance<'a> {
@@ -173,16 +176,16 @@ impl<'a> Performance<'a> {
         self.recorder.declare(&self.play.projects);
     }
 
-    pub(super) fn at(&mut self, at: Duration, act: Act) {
+    fn at(&mut self, at: Duration, act: Act) {
         self.acts_made += 1;
         self.acts.insert((at, self.acts_made), act);
     }
 
-    pub(super) fn now(&self) -> Duration {
+    fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    pub(super) fn start_controller(&mut self) -> anyhow::Result<()> {
+    fn start_controller(&mut self) -> anyhow::Result<()> {
         self.stage.start(Arc::new(self.recorder.clone()))?;
         self.recorder.controller(true);
         Ok(())
@@ -289,6 +292,6 @@ fn answer(marker: &mut Marker, unsettled: &[Stretch], open_until: Option<u64>) {
     };
 }
 
-pub(super) fn millis(duration: Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
