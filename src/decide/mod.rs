@@ -295,15 +295,17 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
         .extend(gone.into_iter().map(|service| RecoveryTransition::IsGone { service: service.clone() }));
     let outages = strategy::Outages::of(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
+    let surroundings = container::Surroundings {
+        input,
+        project,
+        slots: &slots,
+        outages: &outages,
+        prerequisites: &prerequisites,
+        other_projects: &other_projects,
+        rollout: &rollout,
+    };
     for (place, filled) in slots.in_order() {
-        states[place] = container::decide(
-            input,
-            (project, &slots, &outages),
-            &prerequisites,
-            (&other_projects, &rollout),
-            (place, filled),
-            decision,
-        );
+        states[place] = container::decide(&surroundings, place, filled, decision);
     }
     for (service, on) in rollout.preflight(&slots, &prerequisites, decision) {
         let place = slots.by_name().position(|filled| filled.service.name == service);

@@ -225,7 +225,8 @@ pub(super) fn begins(
     input: &Input<'_>,
     project: &Project,
     slots: &Slots<'_>,
-    (filled, slot): (&Filled<'_>, &Slot<'_>),
+    filled: &Filled<'_>,
+    slot: &Slot<'_>,
     cause: &Cause,
     decision: &mut Decision,
 ) -> bool {

@@ -20,15 +20,28 @@ use crate::model::service::Cascade;
 use crate::model::state::ServiceState;
 use crate::model::{Project, Service, ServiceName, Timestamp};
 
-/// Decides about one service, and says how it is. Steps are added in the order of urgency.
-pub(super) fn decide(
-    input: &Input<'_>,
-    (project, slots, outages): (&Project, &Slots<'_>, &Outages<'_>),
-    prerequisites: &Prerequisites,
-    (other_projects, rollout): (&[Waiting], &Rollout<'_>),
-    (place, filled): (usize, &Filled<'_>),
+/// What is decided once for the whole project, and holds for each of its services.
+pub(in crate::decide) struct Surroundings<'a, 'i> {
+    pub(in crate::decide) input: &'i Input<'i>,
+    pub(in crate::decide) project: &'a Project,
+    pub(in crate::decide) slots: &'a Slots<'i>,
+    /// Services that are kept down for the sake of others.
+    pub(in crate::decide) outages: &'a Outages<'a>,
+    pub(in crate::decide) prerequisites: &'a Prerequisites,
+    /// The projects that are waited for.
+    pub(in crate::decide) other_projects: &'a [Waiting],
+    pub(in crate::decide) rollout: &'a Rollout<'i>,
+}
+
+/// Decides about one service, and says how it is. Steps are added in the order of urgency. `place`: the service's in the
+/// order of their names.
+pub(in crate::decide) fn decide<'a, 'i>(
+    surroundings: &Surroundings<'a, 'i>,
+    place: usize,
+    filled: &'a Filled<'i>,
     decision: &mut Decision,
 ) -> ServiceState {
+    let Surroundings { input, project, slots, outages, prerequisites, other_projects, rollout } = *surroundings;
     let service = filled.service;
     if service.extension.suspend || input.ledger.suspended_services.contains(&service.name) {
         decision.wait(Some(&service.name), WaitingOn::Suspended);
@@ -243,8 +256,7 @@ impl Turn<'_, '_> {
                 if let Some(state) = self.unready_again(cause, decision) {
                     return state;
                 }
-                let turn = (self.filled, slot);
-                if !strategy::begins(self.input, self.project, self.slots, turn, cause, decision) {
+                if !strategy::begins(self.input, self.project, self.slots, self.filled, slot, cause, decision) {
                     decision.step(self.start(slot, current), cause.clone());
                 }
                 ServiceState::Starting { since: None }
@@ -271,7 +283,7 @@ impl Turn<'_, '_> {
                     decision.step(action, cause);
                 }
                 if decision.steps.len() == steps {
-                    self.recover(slot, current, (*since, *health), decision);
+                    self.recover(slot, current, *since, *health, decision);
                 }
                 self.settled_state(slot, decision)
             }

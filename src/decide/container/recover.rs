@@ -23,10 +23,11 @@ impl Turn<'_, '_> {
         &self,
         slot: &Slot<'_>,
         current: &Container,
-        (since, health): (Timestamp, Health),
+        since: Timestamp,
+        health: Health,
         decision: &mut Decision,
     ) {
-        let Some((kind, cause)) = self.ailment(current, (since, health), decision) else { return };
+        let Some((kind, cause)) = self.ailment(current, since, health, decision) else { return };
         let strategy = self.service.extension.recovery.strategy(kind);
         if !self.input.recovery.enabled || strategy == Strategy::None {
             return;
@@ -46,8 +47,7 @@ impl Turn<'_, '_> {
         if self.rests(slot, &cause, decision).is_some() {
             return;
         }
-        let turn = (self.filled, slot);
-        if !strategy::begins(self.input, self.project, self.slots, turn, &cause, decision) {
+        if !strategy::begins(self.input, self.project, self.slots, self.filled, slot, &cause, decision) {
             self.stop(slot, current, cause, decision);
         }
     }
@@ -61,7 +61,8 @@ impl Turn<'_, '_> {
     fn ailment(
         &self,
         current: &Container,
-        (since, health): (Timestamp, Health),
+        since: Timestamp,
+        health: Health,
         decision: &mut Decision,
     ) -> Option<(FailureKind, CauseOf)> {
         if self.restarts_over_limit() && current.load.is_some_and(|load| load.memory_high) {

@@ -17,6 +17,16 @@ struct Gathered {
     spans: BTreeMap<String, Span>,
 }
 
+/// A file that a service names, with how it is read.
+struct Named<'a> {
+    path: &'a str,
+    span: Span,
+    /// The dialect; `None`: Compose's own.
+    format: Option<&'a str>,
+    /// Whether the file must be there.
+    required: bool,
+}
+
 /// Adds what label files say to the labels; the files stay named, as they count for the hash.
 pub(in crate::manifest) fn labels(reader: &mut Reader, tree: &mut Node) {
     for (_, entry) in section_of(tree, "services") {
@@ -26,7 +36,8 @@ pub(in crate::manifest) fn labels(reader: &mut Reader, tree: &mut Node) {
         for file in &files {
             let Some(path) = file.as_text() else { continue };
             let known = read.values.clone();
-            reader.variables(path, file.span, (None, true), &|name| known.get(name).cloned(), &mut read);
+            let file = Named { path, span: file.span, format: None, required: true };
+            reader.variables(&file, &|name| known.get(name).cloned(), &mut read);
         }
         let own = service.get("labels").and_then(Node::as_map).cloned().unwrap_or_default();
         over(service, "labels", read, own);
@@ -53,7 +64,8 @@ pub(in crate::manifest) fn variables(reader: &mut Reader, tree: &mut Node, envir
             let required = file.get("required").is_none_or(Node::is_true);
             let format = file.get("format").and_then(Node::as_text);
             let lookup = |name: &str| environment.get(name).or_else(|| set.get(name)).cloned();
-            reader.variables(path, file.span, (format, required), &lookup, &mut read);
+            let file = Named { path, span: file.span, format, required };
+            reader.variables(&file, &lookup, &mut read);
         }
         over(service, "environment", read, own);
     }
@@ -82,18 +94,10 @@ fn over(service: &mut Node, key: &str, read: Gathered, own: Map) {
 }
 
 impl Reader {
-    /// Reads one file's variables over those that were read before it. `how`: the dialect, and whether the file must be
-    /// there.
-    fn variables(
-        &mut self,
-        path: &str,
-        span: Span,
-        how: (Option<&str>, bool),
-        lookup: &Lookup<'_>,
-        read: &mut Gathered,
-    ) {
-        let (format, required) = how;
-        let path = Path::new(path);
+    /// Reads one file's variables over those that were read before it.
+    fn variables(&mut self, file: &Named<'_>, lookup: &Lookup<'_>, read: &mut Gathered) {
+        let Named { span, format, required, .. } = *file;
+        let path = Path::new(file.path);
         let text = match self.read(path) {
             Ok(text) => text,
             Err(error) if error.is_not_found() && !required => return,

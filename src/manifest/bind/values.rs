@@ -183,7 +183,6 @@ fn gather_extensions(node: &mut Node, report: &mut Report, as_text: bool) {
     map.insert(EXTENSIONS.to_owned(), Entry { key: span, node: value });
 }
 
-#[allow(clippy::cast_possible_truncation)]
 fn scalar(node: &mut Node, kind: Kind) -> Result<(), Wrong> {
     node.value = match kind {
         Kind::Text => Value::Text(text(node)?),
@@ -192,50 +191,9 @@ fn scalar(node: &mut Node, kind: Kind) -> Result<(), Wrong> {
             Value::Text(t) => Value::Bool(truth(t).map_or_else(|| wrong("true or false", node), Ok)?),
             _ => return wrong("true or false", node),
         },
-        Kind::Int | Kind::IntOpt => match &node.value {
-            Value::Int(n) => Value::Int(*n),
-            Value::Float(x) => Value::Int(*x as i128),
-            Value::Text(t) => cast::Cast::Int.apply(t).map_or_else(|_| wrong("a whole number", node), Ok)?,
-            _ => return wrong("a whole number", node),
-        },
-        Kind::Uint | Kind::UintOpt => match &node.value {
-            Value::Int(n) if *n >= 0 => Value::Int(*n),
-            Value::Float(x) if *x >= 0.0 => Value::Int(*x as i128),
-            _ => return wrong("a whole number that is not negative", node),
-        },
+        Kind::Int | Kind::IntOpt | Kind::Uint | Kind::UintOpt | Kind::Count => number(node, kind)?,
         Kind::Float32 | Kind::Cpus => float(node)?,
-        Kind::Duration | Kind::DurationOpt => {
-            let written = go_sprint(node);
-            match units::go_parse(&written) {
-                Some(nanos) => Value::Text(units::go_print(nanos)),
-                None => return wrong("a duration, for example 500ms, 10s or 1m30s", node),
-            }
-        }
-        Kind::Bytes => match &node.value {
-            Value::Int(n) => Value::Text(n.to_string()),
-            Value::Text(t) => match units::bytes(t) {
-                Some(n) => Value::Text(n.to_string()),
-                None => return wrong("a size, for example 64m, 1.5g or a number of bytes", node),
-            },
-            // As in Compose, which takes no notice of it.
-            _ => Value::Text("0".into()),
-        },
-        Kind::Mode => match &node.value {
-            Value::Int(n) => Value::Text(format!("0{n:o}")),
-            Value::Text(t) => match i64::from_str_radix(t, 8) {
-                Ok(n) => Value::Text(format!("0{n:o}")),
-                Err(_) => return wrong("a file mode in octal, for example \"0440\"", node),
-            },
-            _ => return wrong("a file mode in octal, for example \"0440\"", node),
-        },
-        Kind::Count => match &node.value {
-            Value::Int(n) => Value::Int(*n),
-            Value::Text(t) if t.eq_ignore_ascii_case("all") => Value::Int(-1),
-            Value::Text(t) => {
-                t.parse::<i64>().map_or_else(|_| wrong("`all` or a number", node), |n| Ok(Value::Int(n.into())))?
-            }
-            _ => return wrong("`all` or a number", node),
-        },
+        Kind::Duration | Kind::DurationOpt | Kind::Bytes | Kind::Mode => measure(node, kind)?,
         Kind::Command => match &node.value {
             Value::Text(t) => match shellwords::split(t) {
                 Some(words) => Value::List(words.into_iter().map(|w| Node::text(w, node.span)).collect()),
@@ -253,34 +211,9 @@ fn scalar(node: &mut Node, kind: Kind) -> Result<(), Wrong> {
         Kind::Texts | Kind::TextOrTexts => return texts(node),
         Kind::Numbers => return printed(node),
         Kind::Options | Kind::Pairs | Kind::Labels | Kind::Environment | Kind::StrictMap => pairs(node, kind)?,
-        Kind::MultiOptions => {
-            if let Some(map) = node.as_map_mut() {
-                map.sort_unstable_keys();
-                map.retain(|_, entry| entry.node.as_list().is_none_or(|list| !list.is_empty()));
-            }
-            for entry in node.as_map_mut().into_iter().flat_map(|m| m.values_mut()) {
-                if entry.node.as_list().is_none() {
-                    let inner = Node::new(std::mem::replace(&mut entry.node.value, Value::Null), entry.node.span);
-                    entry.node.value = Value::List(vec![inner]);
-                }
-                printed(&mut entry.node)?;
-            }
-            return Ok(());
-        }
+        Kind::MultiOptions => return multi_options(node),
         Kind::Hosts => hosts(node)?,
-        Kind::Ssh => {
-            let mut keys: Vec<_> = node
-                .as_map()
-                .into_iter()
-                .flatten()
-                .map(|(id, e)| match e.node.scalar() {
-                    Some(path) => Node::text(format!("{id}={path}"), e.key),
-                    None => Node::text(id.as_str(), e.key),
-                })
-                .collect();
-            keys.sort_by(|a, b| a.as_text().cmp(&b.as_text()));
-            Value::List(keys)
-        }
+        Kind::Ssh => ssh(node),
         Kind::Ulimits => return ulimits(node),
         Kind::EnvFiles => {
             for entry in node.as_list_mut().into_iter().flatten() {
@@ -294,6 +227,91 @@ fn scalar(node: &mut Node, kind: Kind) -> Result<(), Wrong> {
         }
     };
     Ok(())
+}
+
+/// Whole numbers.
+#[allow(clippy::cast_possible_truncation)]
+fn number(node: &Node, kind: Kind) -> Result<Value, Wrong> {
+    match kind {
+        Kind::Uint | Kind::UintOpt => match &node.value {
+            Value::Int(n) if *n >= 0 => Ok(Value::Int(*n)),
+            Value::Float(x) if *x >= 0.0 => Ok(Value::Int(*x as i128)),
+            _ => wrong("a whole number that is not negative", node),
+        },
+        Kind::Count => match &node.value {
+            Value::Int(n) => Ok(Value::Int(*n)),
+            Value::Text(t) if t.eq_ignore_ascii_case("all") => Ok(Value::Int(-1)),
+            Value::Text(t) => {
+                t.parse::<i64>().map_or_else(|_| wrong("`all` or a number", node), |n| Ok(Value::Int(n.into())))
+            }
+            _ => wrong("`all` or a number", node),
+        },
+        _ => match &node.value {
+            Value::Int(n) => Ok(Value::Int(*n)),
+            Value::Float(x) => Ok(Value::Int(*x as i128)),
+            Value::Text(t) => cast::Cast::Int.apply(t).map_or_else(|_| wrong("a whole number", node), Ok),
+            _ => wrong("a whole number", node),
+        },
+    }
+}
+
+/// What is written with a unit or in another base, and kept as text.
+fn measure(node: &Node, kind: Kind) -> Result<Value, Wrong> {
+    let text = match kind {
+        Kind::Bytes => match &node.value {
+            Value::Int(n) => n.to_string(),
+            Value::Text(t) => match units::bytes(t) {
+                Some(n) => n.to_string(),
+                None => return wrong("a size, for example 64m, 1.5g or a number of bytes", node),
+            },
+            // As in Compose, which takes no notice of it.
+            _ => "0".into(),
+        },
+        Kind::Mode => match &node.value {
+            Value::Int(n) => format!("0{n:o}"),
+            Value::Text(t) => match i64::from_str_radix(t, 8) {
+                Ok(n) => format!("0{n:o}"),
+                Err(_) => return wrong("a file mode in octal, for example \"0440\"", node),
+            },
+            _ => return wrong("a file mode in octal, for example \"0440\"", node),
+        },
+        _ => match units::go_parse(&go_sprint(node)) {
+            Some(nanos) => units::go_print(nanos),
+            None => return wrong("a duration, for example 500ms, 10s or 1m30s", node),
+        },
+    };
+    Ok(Value::Text(text))
+}
+
+/// A mapping to lists, where a value alone is a list of one.
+fn multi_options(node: &mut Node) -> Result<(), Wrong> {
+    if let Some(map) = node.as_map_mut() {
+        map.sort_unstable_keys();
+        map.retain(|_, entry| entry.node.as_list().is_none_or(|list| !list.is_empty()));
+    }
+    for entry in node.as_map_mut().into_iter().flat_map(|m| m.values_mut()) {
+        if entry.node.as_list().is_none() {
+            let inner = Node::new(std::mem::replace(&mut entry.node.value, Value::Null), entry.node.span);
+            entry.node.value = Value::List(vec![inner]);
+        }
+        printed(&mut entry.node)?;
+    }
+    Ok(())
+}
+
+/// Keys for a build: `ID` or `ID=PATH`, in order.
+fn ssh(node: &Node) -> Value {
+    let mut keys: Vec<_> = node
+        .as_map()
+        .into_iter()
+        .flatten()
+        .map(|(id, e)| match e.node.scalar() {
+            Some(path) => Node::text(format!("{id}={path}"), e.key),
+            None => Node::text(id.as_str(), e.key),
+        })
+        .collect();
+    keys.sort_by(|a, b| a.as_text().cmp(&b.as_text()));
+    Value::List(keys)
 }
 
 fn text(node: &Node) -> Result<String, Wrong> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::manifest::attributes::{Keys, Kind, Layout, Shape, Type};
 use crate::manifest::diagnostic::{Report, suggestion};
-use crate::manifest::document::{Node, Value};
+use crate::manifest::document::{Map, Node, Value};
 
 /// Where a value stands: put into words only where something is wrong with it.
 #[derive(Clone, Copy)]
@@ -34,25 +34,7 @@ pub(in crate::manifest) fn check(node: &Node, shape: &Shape, path: &Path<'_>, re
         Shape::Any => {}
         Shape::Is(_) | Shape::OneOf(_) if !admits(shape, node) => wrong_type(node, shape, path, report),
         Shape::Is(_) => {}
-        Shape::OneOf(alternatives) => {
-            let fitting: Vec<_> = alternatives.iter().filter(|s| admits(s, node)).collect();
-            match fitting.as_slice() {
-                [one] => check(node, one, path, report),
-                several => {
-                    // Alternatives of one type differ in what is said about it only: the last is the stricter one.
-                    let passes = |s: &&&Shape| {
-                        let mut trial = Report::default();
-                        check(node, s, path, &mut trial);
-                        !trial.has_errors()
-                    };
-                    if !several.iter().any(|s| passes(&s))
-                        && let Some(last) = several.last()
-                    {
-                        check(node, last, path, report);
-                    }
-                }
-            }
-        }
+        Shape::OneOf(alternatives) => one_of(node, alternatives, path, report),
         Shape::Word(words) => match node.as_text() {
             Some(word) if words.contains(&word) => {}
             Some(word) => {
@@ -90,28 +72,52 @@ pub(in crate::manifest) fn check(node: &Node, shape: &Shape, path: &Path<'_>, re
             _ => wrong_type(node, shape, path, report),
         },
         Shape::Map(keys, inner) => match &node.value {
-            Value::Map(map) => {
-                for (key, entry) in map {
-                    let fits = match keys {
-                        Keys::Any => !key.is_empty(),
-                        Keys::Names | Keys::NamesOrAnything => is_name(key),
-                        Keys::LowerOrAnything => !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase()),
-                    };
-                    if fits {
-                        check(&entry.node, inner, &Path::Key(path, key), report);
-                    } else if matches!(keys, Keys::Names) {
-                        let message = format!("`{key}` cannot be a name in {path}");
-                        report.error(entry.key, "bad-name", message).help =
-                            Some("a name has letters, digits, `.`, `_` and `-` only".into());
-                    }
-                }
-            }
+            Value::Map(map) => names(map, *keys, inner, path, report),
             _ => wrong_type(node, shape, path, report),
         },
         Shape::Object(layout) => match &node.value {
             Value::Map(_) => object(node, layout, path, report),
             _ => wrong_type(node, shape, path, report),
         },
+    }
+}
+
+/// Checks a value that may be of several shapes: by the one that its kind admits.
+fn one_of(node: &Node, alternatives: &[Shape], path: &Path<'_>, report: &mut Report) {
+    let fitting: Vec<_> = alternatives.iter().filter(|s| admits(s, node)).collect();
+    match fitting.as_slice() {
+        [one] => check(node, one, path, report),
+        several => {
+            // Alternatives of one type differ in what is said about it only: the last is the stricter one.
+            let passes = |s: &&&Shape| {
+                let mut trial = Report::default();
+                check(node, s, path, &mut trial);
+                !trial.has_errors()
+            };
+            if !several.iter().any(|s| passes(&s))
+                && let Some(last) = several.last()
+            {
+                check(node, last, path, report);
+            }
+        }
+    }
+}
+
+/// Checks a mapping from names.
+fn names(map: &Map, keys: Keys, inner: &Shape, path: &Path<'_>, report: &mut Report) {
+    for (key, entry) in map {
+        let fits = match keys {
+            Keys::Any => !key.is_empty(),
+            Keys::Names | Keys::NamesOrAnything => is_name(key),
+            Keys::LowerOrAnything => !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase()),
+        };
+        if fits {
+            check(&entry.node, inner, &Path::Key(path, key), report);
+        } else if matches!(keys, Keys::Names) {
+            let message = format!("`{key}` cannot be a name in {path}");
+            report.error(entry.key, "bad-name", message).help =
+                Some("a name has letters, digits, `.`, `_` and `-` only".into());
+        }
     }
 }
 

@@ -76,9 +76,9 @@ fn backoff(node: &Node, report: &mut Report) -> Backoff {
         let path = format!("recovery.backoff.{key}");
         match key {
             "initial" => backoff.initial = read::period(value, &path, report),
-            "factor" => backoff.factor = read::number(value, &path, (1.0, f64::INFINITY), report),
+            "factor" => backoff.factor = read::number(value, &path, 1.0..=f64::INFINITY, report),
             "max" => backoff.max = read::period(value, &path, report),
-            _ => backoff.jitter = read::number(value, &path, (0.0, 1.0), report),
+            _ => backoff.jitter = read::number(value, &path, 0.0..=1.0, report),
         }
     }
     if backoff.initial.zip(backoff.max).is_some_and(|(initial, max)| max < initial) {

@@ -27,6 +27,13 @@ struct Step {
     span: Span,
 }
 
+/// Where a service that extends another one is written.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    file: &'a Path,
+    resets: &'a Resets,
+}
+
 /// What is wrong about a service's `extends` is said once.
 fn cut(services: &mut Map, name: &str) {
     if let Some(map) = services.get_mut(name).and_then(|e| e.node.as_map_mut()) {
@@ -41,20 +48,13 @@ impl Merger {
         let extending: Vec<String> =
             services.iter().filter(|(_, e)| e.node.get("extends").is_some()).map(|(name, _)| name.clone()).collect();
         for name in extending {
-            self.service(&name, services, (file, resets), scope, &mut Vec::new());
+            self.service(&name, services, Here { file, resets }, scope, &mut Vec::new());
         }
     }
 
     /// Resolves the `extends` of one service, and of those it leads to.
-    fn service(
-        &mut self,
-        name: &str,
-        services: &mut Map,
-        here: (&Path, &Resets),
-        scope: &Scope<'_>,
-        way: &mut Vec<Step>,
-    ) {
-        let (file, resets) = here;
+    fn service(&mut self, name: &str, services: &mut Map, here: Here<'_>, scope: &Scope<'_>, way: &mut Vec<Step>) {
+        let Here { file, resets } = here;
         let Some(extends) = services.get(name).and_then(|e| e.node.get("extends")) else { return };
         let span = extends.span;
         let (reference, other) = match &extends.value {
@@ -136,7 +136,7 @@ impl Merger {
         };
         if extended.services.contains_key(reference) {
             let resets = std::mem::take(&mut extended.resets);
-            self.service(reference, &mut extended.services, (&path, &resets), scope, way);
+            self.service(reference, &mut extended.services, Here { file: &path, resets: &resets }, scope, way);
             extended.resets = resets;
         } else {
             let message = format!("`{name}` extends `{reference}` of {}, which has no such service", path.display());

@@ -12,7 +12,8 @@ use crate::manifest::units;
 use crate::model::service::{Condition, Dependency, Deploy, Healthcheck, Logging, PullPolicy, RestartPolicy, Service};
 use crate::model::{ProjectName, ServiceName};
 
-/// Reads a service. `working_dir`: where the paths in it that are not resolved yet start from.
+/// Reads a service: long, as it has a line for each attribute. `working_dir`: where the paths in it that are not resolved
+/// yet start from.
 pub(super) fn service(
     project: &ProjectName,
     name: &ServiceName,
