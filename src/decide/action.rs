@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Cause;
+use crate::decide::Cause;
 use crate::model::ledger::Subject;
 use crate::model::{ContainerId, NetworkId, Project, Service, ServiceName, Timestamp};
 

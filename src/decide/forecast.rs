@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide, memory, sharing};
+use crate::decide::memory;
+use crate::decide::replica::sharing;
+use crate::decide::{Action, Cause, Input, Step, Target, Waiting, WaitingOn, decide};
 use crate::model::fields::{self, Difference, Repair};
 use crate::model::health::HealthClass;
 use crate::model::ledger::ProjectLedger;
@@ -158,18 +160,7 @@ impl World<'_> {
         self.made += 1;
         let id = format!("{:0>12x}", self.made);
         match &step.action {
-            Action::CreateNetwork { key, name } => {
-                let id = NetworkId::trusted(id);
-                let network = Network {
-                    made: None,
-                    id: id.clone(),
-                    name: name.clone(),
-                    created: self.now,
-                    project: self.project.map(|p| p.name.clone()),
-                    key: Some(key.clone()),
-                };
-                self.observed.networks.insert(id, network);
-            }
+            Action::CreateNetwork { key, name } => self.create_network(NetworkId::trusted(id), key, name),
             Action::RemoveNetwork { id, .. } => {
                 self.observed.networks.remove(id);
             }
@@ -198,26 +189,9 @@ impl World<'_> {
                     c.networks.insert(network.to_string());
                 }
             }
-            Action::DisconnectNetwork { container, name, network, .. } => {
-                let at = format!("networks.{name}");
-                self.mended(container, |d| fields::within(&d.path, &at));
-                if let Some(c) = self.observed.containers.get_mut(container) {
-                    c.networks.retain(|n| n != name && *n != *network.as_str());
-                    if let Some(fields) = &mut c.fields {
-                        Arc::make_mut(fields).unset_all(&at);
-                    }
-                }
-            }
+            Action::DisconnectNetwork { container, name, network, .. } => self.disconnect(container, name, network),
             Action::UpdateContainer { container, changes, .. } => {
-                self.mended(container, |d| changes.contains_key(&d.path));
-                if let Some(fields) = self.observed.containers.get_mut(container).and_then(|c| c.fields.as_mut()) {
-                    for (path, value) in changes {
-                        match value {
-                            Some(value) => Arc::make_mut(fields).set(path.clone(), value.as_str()),
-                            None => Arc::make_mut(fields).unset(path),
-                        }
-                    }
-                }
+                self.update(container, changes);
                 memory::throttled(&mut self.ledger, container, &step.cause);
                 memory::seen(&mut self.ledger, container);
             }
@@ -248,6 +222,41 @@ impl World<'_> {
                 let since = self.now;
                 if let Some(c) = self.observed.containers.get_mut(container) {
                     c.state = ContainerState::Running { since };
+                }
+            }
+        }
+    }
+
+    fn create_network(&mut self, id: NetworkId, key: &str, name: &str) {
+        let network = Network {
+            made: None,
+            id: id.clone(),
+            name: name.to_owned(),
+            created: self.now,
+            project: self.project.map(|p| p.name.clone()),
+            key: Some(key.to_owned()),
+        };
+        self.observed.networks.insert(id, network);
+    }
+
+    fn disconnect(&mut self, container: &ContainerId, name: &str, network: &NetworkId) {
+        let at = format!("networks.{name}");
+        self.mended(container, |d| fields::within(&d.path, &at));
+        if let Some(c) = self.observed.containers.get_mut(container) {
+            c.networks.retain(|n| n != name && *n != *network.as_str());
+            if let Some(fields) = &mut c.fields {
+                Arc::make_mut(fields).unset_all(&at);
+            }
+        }
+    }
+
+    fn update(&mut self, container: &ContainerId, changes: &BTreeMap<String, Option<String>>) {
+        self.mended(container, |d| changes.contains_key(&d.path));
+        if let Some(fields) = self.observed.containers.get_mut(container).and_then(|c| c.fields.as_mut()) {
+            for (path, value) in changes {
+                match value {
+                    Some(value) => Arc::make_mut(fields).set(path.clone(), value.as_str()),
+                    None => Arc::make_mut(fields).unset(path),
                 }
             }
         }

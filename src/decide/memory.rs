@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Decision, RecoveryTransition, RolloutStatus, Step, doubts, drift};
+use crate::decide::replica::doubts;
+use crate::decide::replica::drift;
+use crate::decide::{Action, Cause, Decision, RecoveryTransition, RolloutStatus, Step};
 use crate::model::ledger::{
     Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply, Throttled,
 };

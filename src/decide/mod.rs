@@ -8,28 +8,25 @@
 //! # Assumptions
 //! After each step the project is observed and decided again; a subject whose step has no known outcome yet is in
 //! [`Input::in_flight`].
+//!
+//! # The map
+//! `action`, `cause` and `waiting` are the words of a decision. [`decide`] goes from `replica` (where each replica stands)
+//! over `resources` (networks, volumes and images that containers are made from) to `container` (what is done about each
+//! one), which asks `rollout` whose turn it is, `recovery` how soon and how often, `strategy` for more than a restart, and
+//! `throttle` for less of the CPUs. `memory` writes into the ledger what is to be remembered, `forecast` unfolds a plan,
+//! `lint` checks a decision with other eyes, and `pressure` picks who gives way on a host that is short of something.
 
 mod action;
-mod breaker;
 mod cause;
-mod containers;
-mod doubts;
-mod drift;
+mod container;
 mod forecast;
-mod images;
 mod lint;
-mod made;
 pub mod memory;
-mod mended;
 pub mod pressure;
-mod readiness;
 mod recovery;
-mod recovery_limit;
-mod removal;
+mod replica;
 mod resources;
 mod rollout;
-pub mod sharing;
-mod slots;
 mod strategy;
 mod throttle;
 mod waiting;
@@ -41,16 +38,21 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use action::{Action, Step};
-pub use breaker::BreakerState;
 pub use cause::{Cause, FieldChange};
-pub use doubts::Settled;
 pub use forecast::{Plan, forecast};
 pub use lint::{Invariant, Violation, lint};
-pub use recovery_limit::Room;
+pub use recovery::breaker::BreakerState;
+pub use recovery::limit::Room;
+pub use replica::doubts::Settled;
+pub use replica::sharing;
 pub use rollout::{RolloutStatus, in_force, is_over};
 pub use strategy::RecoveryTransition;
 pub use crate::model::policy::RecoveryPolicy;
 pub use waiting::{Before, Waiting, WaitingOn};
+
+use container::removal;
+use recovery::limit;
+use replica::{doubts, mended, readiness, slots};
 
 use crate::model::ledger::{Breaker, Completion, Healthy, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
@@ -293,15 +295,17 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
         .extend(gone.into_iter().map(|service| RecoveryTransition::IsGone { service: service.clone() }));
     let outages = strategy::Outages::of(input, project, &slots, decision);
     let mut states = vec![ServiceState::NotStarted; slots.by_name().len()];
+    let surroundings = container::Surroundings {
+        input,
+        project,
+        slots: &slots,
+        outages: &outages,
+        prerequisites: &prerequisites,
+        other_projects: &other_projects,
+        rollout: &rollout,
+    };
     for (place, filled) in slots.in_order() {
-        states[place] = containers::decide(
-            input,
-            (project, &slots, &outages),
-            &prerequisites,
-            (&other_projects, &rollout),
-            (place, filled),
-            decision,
-        );
+        states[place] = container::decide(&surroundings, place, filled, decision);
     }
     for (service, on) in rollout.preflight(&slots, &prerequisites, decision) {
         let place = slots.by_name().position(|filled| filled.service.name == service);
@@ -309,7 +313,7 @@ fn declared(input: &Input<'_>, project: &Project, decision: &mut Decision) {
             *state = ServiceState::Waiting { on: on.to_string() };
         }
     }
-    recovery_limit::limit(input, project, decision);
+    limit::limit(input, project, decision);
     decision.awaited = readiness::awaited(&slots, &decision.waiting);
     decision.services = project.services.keys().cloned().zip(states).collect();
     if project.extension.prune_orphans.unwrap_or(true) {

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::recovery::Verdict;
-use super::slots::{Filled, Phase, Slot, Slots};
-use super::{Action, BreakerState, Cause, Decision, Input, readiness, resources};
+use crate::decide::recovery::pace::{self, Verdict};
+use crate::decide::replica::readiness;
+use crate::decide::replica::slots::{Filled, Phase, Slot, Slots};
+use crate::decide::{Action, BreakerState, Cause, Decision, Input};
 use crate::model::ledger::{ProjectRestart, Subject};
 use crate::model::observed::{Container, Health};
 use crate::model::service::{Cascade, FailureKind, Strategy};
@@ -224,7 +225,8 @@ pub(super) fn begins(
     input: &Input<'_>,
     project: &Project,
     slots: &Slots<'_>,
-    (filled, slot): (&Filled<'_>, &Slot<'_>),
+    filled: &Filled<'_>,
+    slot: &Slot<'_>,
     cause: &Cause,
     decision: &mut Decision,
 ) -> bool {
@@ -294,7 +296,7 @@ pub(super) fn restart_project(input: &Input<'_>, project: &Project, restart: &Pr
             grace: service.stop_grace_period,
         };
         let cause = Cause::ProjectRestart { service: restart.service.clone() };
-        resources::attempt(input, decision, action, cause, &service.config_hash);
+        pace::attempt(input, decision, action, cause, &service.config_hash);
     }
     decision.state = Some(ProjectState::Progressing);
 }

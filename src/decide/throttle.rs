@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Cause, Decision, Drift, Input};
+use crate::decide::{Action, Cause, Decision, Drift, Input};
 use crate::model::Service;
 use crate::model::fields::within;
 use crate::model::ledger::{Subject, Throttled};
@@ -123,7 +123,7 @@ fn milli(cpus: f64) -> u64 {
 pub(super) fn give_back(input: &Input<'_>, service: &Service, container: &Container, decision: &mut Decision) {
     let subject = Subject::Replica(service.name.clone(), container.number);
     let busy = input.in_flight.contains_key(&subject)
-        || super::recovery::backoff(input, &subject, &service.config_hash).is_some();
+        || crate::decide::recovery::pace::backoff(input, &subject, &service.config_hash).is_some();
     let Some(known) = input.ledger.throttled.get(&container.id).filter(|_| container.is_running() && !busy) else {
         return;
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cause::{FieldChange, write_changes};
+use crate::decide::cause::{FieldChange, write_changes};
 use crate::model::service::Condition;
 use crate::model::{ProjectName, ServiceName, Timestamp};
 

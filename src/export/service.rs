@@ -172,6 +172,14 @@ fn one(scope: &Scope<'_>, known: &Known, attached: &BTreeSet<&str>, path: &str, 
             made.add("expose", json!(rest.trim_end_matches("/tcp")));
             true
         }
+        _ => keyed(scope, path, value, made),
+    }
+}
+
+/// Takes a field whose path ends in a key of its own: a port, a mount, a device, …; says whether there is a word for it.
+fn keyed(scope: &Scope<'_>, path: &str, value: &str, made: &mut Made) -> bool {
+    let (attribute, rest) = path.split_once('.').unwrap_or((path, ""));
+    match attribute {
         "ports" => {
             let of = rest.trim_end_matches("/tcp");
             for host in value.split(", ") {

@@ -1,36 +1,27 @@
 //! Compose files in, typed projects or diagnostics out.
 //!
-//! Finding and reading is `source`, from text to trees `parse`; `loader` has the phases from there to a bound project,
-//! each in a module of its own, and `typed` makes of that what the rest of the program knows. `attributes` has every key
-//! of a Compose file. A mistake does not hide the next one.
+//! `loader` takes a project through its phases, each in a folder of its own:
+//!
+//! 1. `read`: files to trees, with variables put in;
+//! 2. `merge`: all files of a project to one tree in the long forms;
+//! 3. `check`: what is wrong with it, by the keys and as a whole;
+//! 4. `bind`: what is written to what it means;
+//! 5. `typed`: the bound tree to the project that the rest of the program knows, with `x-evenkeel` from `extension`.
+//!
+//! `attributes` has every key of a Compose file, for all of them; `document` is the tree, `diagnostic` what is wrong and
+//! where, `units` durations and sizes; `render` prints and hashes what is bound. A mistake does not hide the next one.
 
 mod attributes;
 mod bind;
-mod canonical;
-mod cast;
 mod check;
-mod consistency;
 pub mod diagnostic;
 pub mod document;
-pub mod dotenv;
-mod environment;
-mod extends;
 mod extension;
-mod include;
-pub mod interpolate;
-mod json_schema;
 mod loader;
 mod merge;
-mod normalize;
-mod parse;
-mod paths;
+mod read;
 mod render;
-mod reset;
-mod shellwords;
-mod short;
-pub mod source;
 mod typed;
-mod unique;
 mod units;
 
 /// Durations as Compose writes them, for other files of ours that hold some.
@@ -43,12 +34,16 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use attributes::json_schema;
+use bind::Model;
 use diagnostic::Report;
 pub use diagnostic::{Diagnostic, Severity};
-use interpolate::Variables;
-pub use json_schema::json_schema;
 use loader::Loader;
 pub use loader::{Naming, Request};
+use merge::Merger;
+use read::interpolate::Variables;
+use read::{Reader, parse};
+pub use read::{dotenv, interpolate, source};
 pub use render::Format;
 use source::{Found, Stamp};
 
@@ -191,24 +186,25 @@ pub fn load(found: Found, environment: &Variables) -> Loaded {
     let request = Request::of(&found);
     let (name, model) = loader.load(&request, environment);
     let project = model.map(|model| {
-        if model.is_empty() && !loader.report.has_errors() {
+        if model.is_empty() && !loader.reader().report.has_errors() {
             // Compose takes it; here everything of the project would be removed.
-            loader.report.error(model.tree.span, "no-services", "there are no services").help =
+            loader.reader().report.error(model.tree.span, "no-services", "there are no services").help =
                 Some("add `services:` with at least one, or remove the manifest".into());
         }
-        let revision = revision(&loader.content, &model);
+        let revision = revision(&loader.reader().content, &model);
         let Request { working_dir, files, .. } = request;
         let frame = typed::Frame { working_dir, files, revision, model: &model };
-        typed::project(frame, &mut loader.report)
+        typed::project(frame, &mut loader.reader().report)
     });
-    let usable = project.filter(|_| !loader.report.has_errors());
+    let Merger { reader: Reader { report, inputs, .. }, parts, .. } = loader.merger;
+    let usable = project.filter(|_| !report.has_errors());
     Loaded {
         path: found.path.clone(),
         name,
         project: usable.map(Arc::new),
-        diagnostics: loader.report.finish(),
-        inputs: loader.inputs,
-        parts: loader.parts,
+        diagnostics: report.finish(),
+        inputs,
+        parts,
         found,
     }
 }
@@ -231,15 +227,16 @@ pub struct Rendered {
 pub fn render(request: &Request, environment: &Variables, format: Format) -> anyhow::Result<Rendered> {
     let mut loader = Loader::new(environment);
     let (_, model) = loader.load(request, environment);
-    let model = model.filter(|_| !loader.report.has_errors());
+    let report = loader.merger.reader.report;
+    let model = model.filter(|_| !report.has_errors());
     Ok(Rendered {
         text: model.as_ref().map(|m| render::project(&m.tree, format)).transpose()?,
         hashes: model.into_iter().flat_map(|m| m.hashes).map(|(name, h)| (name, h.written)).collect(),
-        diagnostics: loader.report.finish(),
+        diagnostics: report.finish(),
     })
 }
 
 /// The content hash of a manifest with everything it pulls in, as it came out: two texts that mean the same differ.
-fn revision(content: &str, model: &loader::Model) -> String {
+fn revision(content: &str, model: &Model) -> String {
     sha256_hex(format!("{content}\0{}", render::hash(&model.tree)))
 }

@@ -2,8 +2,8 @@
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::bind::EXTENSIONS;
-use super::document::{Map, Node, Value};
+use crate::manifest::attributes::EXTENSIONS;
+use crate::manifest::document::{Map, Node, Value};
 use crate::model::Service;
 use crate::model::hash::sha256_hex;
 
@@ -62,7 +62,7 @@ impl<'n> Printed<'n> {
     }
 }
 
-const SECRET: &str = super::normalize::SECRET_VALUE;
+const SECRET: &str = crate::manifest::merge::normalize::SECRET_VALUE;
 
 /// How a project is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub(super) fn project(tree: &Node, format: Format) -> anyhow::Result<String> {
         }
         Format::Yaml => {
             let mut node = Node::new(Value::Map(top), tree.span);
-            for (_, entry) in super::canonical::section_of(&mut node, "services") {
+            for (_, entry) in crate::manifest::merge::canonical::section_of(&mut node, "services") {
                 make_readable(&mut entry.node);
             }
             serde_saphyr::to_string(&Printed { node: &node, extensions: true })?

@@ -9,7 +9,33 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::observed::Health;
+
+/// What a container's health check says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// There is no check.
+    #[default]
+    None,
+    /// The check has neither passed nor failed often enough yet.
+    Starting,
+    /// The last checks passed.
+    Healthy,
+    /// As many checks in a row failed as the manifest allows.
+    Unhealthy,
+}
+
+impl Health {
+    /// Docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
 
 /// How well something is, the worst last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Difference, Fields};
+pub use super::health::Health;
 use super::health::{HealthClass, Reach};
 use super::project::IpamPool;
 use super::service::Port;
@@ -186,33 +186,6 @@ impl ContainerState {
             Self::Removing => "removing",
             Self::Exited { .. } => "exited",
             Self::Dead => "dead",
-        }
-    }
-}
-
-/// What a container's health check says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// There is no check.
-    #[default]
-    None,
-    /// The check has neither passed nor failed often enough yet.
-    Starting,
-    /// The last checks passed.
-    Healthy,
-    /// As many checks in a row failed as the manifest allows.
-    Unhealthy,
-}
-
-impl Health {
-    /// Docker's word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Starting => "starting",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
+pub use super::service::DriftMode;
 use super::{ProjectName, Service, ServiceName};
 
 /// One Compose project, fully resolved: nothing in it depends on a file or the environment any more.
@@ -155,17 +156,6 @@ pub struct ProjectExtension {
     /// Whether volumes that the manifest no longer has are removed with all that is in them. Default: no.
     #[serde(default)]
     pub prune_volumes: bool,
-}
-
-/// `drift`: what is done about a field that somebody changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DriftMode {
-    /// Drift is repaired.
-    #[default]
-    Enforce,
-    /// Drift is told, and left as it is.
-    Report,
 }
 
 impl Project {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::looks::{self, Body, Known};
 use super::report::{Because, Calls, EventRow, Look, ProjectRow, Restarts, ServiceRow, Span, StepRow};
-use super::timeline::Stretches;
+use super::stretches::Stretches;
 use crate::decide::{Action, Decision, Step};
 use crate::engine::ContainerEvent;
 use crate::engine::sim::World;

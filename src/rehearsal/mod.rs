@@ -2,10 +2,9 @@
 //! clock and the watch of the file system are others.
 //!
 //! `stage` is where that takes place. On it `play` rehearses a user's manifests (`evenkeel rehearse`): `faults` go wrong at
-//! their times (`acts`, `hands`), `timeline` writes into the `book` how each service `looks`, and `page` shows the `report`
+//! their times (`play::acts`, `hands`), `timeline` writes into the `book` how each service `looks`, and `page` shows the `report`
 //! that comes of it. `scene` lets manifests replace each other.
 
-mod acts;
 mod book;
 mod clock;
 pub mod faults;
@@ -17,6 +16,7 @@ pub mod report;
 mod scale;
 mod scene;
 mod stage;
+mod stretches;
 mod timeline;
 mod words;
 

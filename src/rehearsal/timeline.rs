@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::book::{Book, Mind};
 use super::looks;
-use super::report::{EventRow, StepRow, Stretch};
+use super::report::{EventRow, StepRow};
 use crate::control::publish::Observer;
 use crate::decide::{Decision, Input, Step, Target};
 use crate::engine::sim::{Call, Director, Upset, World};
@@ -20,32 +20,6 @@ use crate::model::{ContainerId, Project, ProjectName, ServiceId, Timestamp};
 #[derive(Clone)]
 pub(super) struct Recorder {
     book: Arc<Mutex<Book>>,
-}
-
-/// Times at which something was so.
-#[derive(Debug, Default)]
-pub(super) struct Stretches {
-    closed: Vec<Stretch>,
-    open: Option<u64>,
-}
-
-impl Stretches {
-    pub(super) fn set(&mut self, is: bool, now: u64) {
-        match (is, self.open) {
-            (true, None) => self.open = Some(now),
-            (false, Some(from_ms)) => {
-                self.open = None;
-                self.closed.push(Stretch { from_ms, until_ms: now });
-            }
-            _ => {}
-        }
-    }
-
-    /// All of them, the last one up to now, and whether that goes on.
-    pub(super) fn until(&self, now: u64) -> (Vec<Stretch>, bool) {
-        let open = self.open.map(|from_ms| Stretch { from_ms, until_ms: now });
-        (self.closed.iter().copied().chain(open).collect(), self.open.is_some())
-    }
 }
 
 impl Recorder {

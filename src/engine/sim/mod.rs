@@ -8,18 +8,12 @@
 //! # Assumptions
 //! It runs in a runtime of its own: [`SimEngine::new`] starts the task that lets its time pass.
 
-mod attach;
 mod blueprint;
 mod call;
 mod client;
 mod container;
 mod events;
-mod fields;
-mod hand;
-mod health;
-mod life;
 mod pace;
-mod resources;
 mod script;
 mod world;
 
@@ -30,11 +24,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use blueprint::{Blueprint, Check};
-pub use call::{Call, Calm, Director, Fate, Upset};
+pub use call::{Call, Fate, Upset};
 pub use client::Client;
 pub use container::Simulated;
 pub use script::{End, OnStop, Script};
-pub use world::{Model, World};
+pub use world::{Calm, Director, Model, World};
 
 use super::EngineError;
 use crate::model::Timestamp;

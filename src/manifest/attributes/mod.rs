@@ -1,13 +1,14 @@
 //! Every key of a Compose file, in one place: what may be written for it, and what it becomes.
 //!
-//! Three things are read off these tables: the check of a file (`check`), the form in which values are kept, printed and
-//! hashed (`bind`, `render`), and the JSON Schema that editors use (`json_schema`). The keys and the forms they may be
+//! Three things are read off these tables: the check of a file (`check::keys`), the form in which values are kept, printed and
+//! hashed (`bind::values`, `render`), and the JSON Schema that editors use (`json_schema`). The keys and the forms they may be
 //! written in are those of the Compose Specification; the fields stand in the order of compose-go's structures, because
 //! a service's hash covers its fields in that order.
 
 mod build;
 mod deploy;
 mod evenkeel;
+mod json_schema;
 mod resources;
 mod service;
 mod volume;
@@ -18,6 +19,7 @@ use Kind::{
     Texts,
 };
 pub(super) use evenkeel::{PROJECT_EXTENSION, SERVICE_EXTENSION};
+pub use json_schema::json_schema;
 pub(super) use service::SERVICE;
 #[cfg(test)]
 pub(super) use words::WORDS;
@@ -181,8 +183,11 @@ impl Layout {
     }
 }
 
+/// The key under which the extensions of a bound object are kept.
+pub(super) const EXTENSIONS: &str = "#extensions";
+
 /// Brings the keys of a service into the order in which they are hashed.
-pub(super) fn order_service(service: &mut super::document::Node) {
+pub(super) fn order_service(service: &mut crate::manifest::document::Node) {
     let order = |key: &str| SERVICE.fields.iter().position(|f| f.key == key).unwrap_or(usize::MAX);
     if let Some(map) = service.as_map_mut() {
         map.sort_by(|a, _, b, _| order(a).cmp(&order(b)));

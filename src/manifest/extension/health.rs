@@ -1,9 +1,9 @@
 //! `x-evenkeel.health` of a service.
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
-use super::super::units;
 use super::{keys, read};
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
+use crate::manifest::units;
 use crate::model::service::{HttpProbe, Probe, ProbeKind};
 
 pub(super) const HEALTH: [&str; 11] = [

@@ -7,14 +7,13 @@ mod throttle;
 
 pub(super) use recovery::check as check_recovery;
 
-use super::bind::EXTENSIONS;
-use super::cast;
-use super::diagnostic::{Report, suggestion};
-use super::document::{Node, Value};
-use super::typed::failure_action;
+use crate::manifest::attributes::EXTENSIONS;
+use crate::manifest::diagnostic::{Report, suggestion};
+use crate::manifest::document::{Node, Value};
+use crate::manifest::read::cast;
 use crate::model::ProjectName;
 use crate::model::project::{DriftMode, ProjectExtension};
-use crate::model::service::{Reload, Rollout, ServiceExtension, Supervise};
+use crate::model::service::{FailureAction, Reload, Rollout, ServiceExtension, Supervise};
 
 /// What is acted on.
 const PROJECT: [&str; 4] = ["suspend", "depends_on", "prune", "drift"];
@@ -133,7 +132,7 @@ fn rollout(node: &Node, report: &mut Report) -> Rollout {
     let mut rollout = Rollout::default();
     for (key, value) in keys(Some(node), &ROLLOUT, &[], report) {
         if key == "on_failure" {
-            rollout.on_failure = value.as_text().and_then(failure_action);
+            rollout.on_failure = value.as_text().and_then(FailureAction::parse);
             if rollout.on_failure.is_none() {
                 let message = "x-evenkeel.rollout.on_failure must be `rollback`, `pause` or `continue`";
                 report.error(value.span, "wrong-value", message);

@@ -1,10 +1,11 @@
 //! Values of `x-evenkeel`, each with an error of its own where it is none.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
-use super::super::units;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
+use crate::manifest::units;
 
 /// One of these words.
 pub(super) fn word<T: Copy>(
@@ -50,10 +51,11 @@ pub(super) fn count(node: &Node, path: &str, least: u32, report: &mut Report) ->
     count
 }
 
-/// A number from `least` to `most`.
-pub(super) fn number(node: &Node, path: &str, (least, most): (f64, f64), report: &mut Report) -> Option<f64> {
-    let number = node.scalar().and_then(|text| text.parse().ok()).filter(|n| (least..=most).contains(n));
+/// A number within a range.
+pub(super) fn number(node: &Node, path: &str, range: RangeInclusive<f64>, report: &mut Report) -> Option<f64> {
+    let number = node.scalar().and_then(|text| text.parse().ok()).filter(|n| range.contains(n));
     if number.is_none() {
+        let (least, most) = (range.start(), range.end());
         let range = if most.is_finite() { format!("from {least} to {most}") } else { format!("from {least} on") };
         report.error(node.span, "wrong-value", format!("x-evenkeel.{path} must be a number {range}"));
     }

@@ -1,8 +1,8 @@
 //! `x-evenkeel.recovery` of a service.
 
-use super::super::diagnostic::{Report, suggestion};
-use super::super::document::Node;
 use super::{keys, of, read};
+use crate::manifest::diagnostic::{Report, suggestion};
+use crate::manifest::document::Node;
 use crate::model::service::{Backoff, Cascade, FailureKind, MountSource, Recovery, Strategy};
 use crate::model::{Project, Service, ServiceName};
 
@@ -76,9 +76,9 @@ fn backoff(node: &Node, report: &mut Report) -> Backoff {
         let path = format!("recovery.backoff.{key}");
         match key {
             "initial" => backoff.initial = read::period(value, &path, report),
-            "factor" => backoff.factor = read::number(value, &path, (1.0, f64::INFINITY), report),
+            "factor" => backoff.factor = read::number(value, &path, 1.0..=f64::INFINITY, report),
             "max" => backoff.max = read::period(value, &path, report),
-            _ => backoff.jitter = read::number(value, &path, (0.0, 1.0), report),
+            _ => backoff.jitter = read::number(value, &path, 0.0..=1.0, report),
         }
     }
     if backoff.initial.zip(backoff.max).is_some_and(|(initial, max)| max < initial) {

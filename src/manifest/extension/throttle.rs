@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
 use super::{keys, read};
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
 use crate::model::service::{CpuThrottle, MemoryThrottle, Throttle};
 
 pub(super) const THROTTLE: [&str; 3] = ["priority", "cpu", "memory"];

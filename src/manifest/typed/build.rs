@@ -1,9 +1,9 @@
 //! `build`.
 
-use super::super::diagnostic::Report;
-use super::super::document::{Node, Value};
 use super::read::{bytes, is_set, optional_map, text, text_list, text_map};
 use super::{mounts, resources};
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::{Node, Value};
 use crate::model::service::Build;
 
 /// Reads `build`, and says what of it no builder is handed.

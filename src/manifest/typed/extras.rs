@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::document::Node;
 use super::read::{is_set, list_of, nodes, optional_map, text, text_list};
+use crate::manifest::document::Node;
 use crate::model::service::{CredentialSpec, Develop, Hook, ModelUse, Provider, WatchRule};
 
 pub(super) fn develop(node: &Node) -> Develop {

@@ -13,16 +13,13 @@ mod service;
 mod socket;
 mod top;
 
-pub(super) use rollout::failure_action;
-pub(super) use socket::{FOLDER as SOCKET_CONFIG, KEY as SOCKET_KEY, SOCKET};
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::diagnostic::Report;
-use super::document::{Map, Node};
-use super::extension;
-use super::loader::Model;
+use crate::manifest::bind::Model;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::{Map, Node};
+use crate::manifest::extension;
 use crate::model::ServiceName;
 use crate::model::project::Project;
 

@@ -1,8 +1,8 @@
 //! `volumes`, `tmpfs`, `volumes_from`, `configs` and `secrets` of a service.
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
 use super::read::{count, flag, integer, is_set, mode, nodes, text, text_list, text_map};
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
 use crate::model::ServiceName;
 use crate::model::service::{FileReference, Mount, MountSource, Recursive, VolumeOptions, VolumesFrom, VolumesSource};
 

@@ -2,9 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
 use super::read::{integer, nodes, text, text_list, text_map};
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
 use crate::model::ServiceName;
 use crate::model::service::{Attachment, ExternalLink, Link, NamespaceMode, Port};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::document::{Node, Value};
-use super::super::units;
+use crate::manifest::document::{Node, Value};
+use crate::manifest::units;
 use crate::model::service::Bytes;
 
 /// A scalar that is not empty; Compose does not tell an empty text from none.

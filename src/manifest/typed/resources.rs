@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
 use super::read::{bytes, count, duration, integer, is_set, nano_cpus, nodes, real, text, text_list, text_map, whole};
 use super::rollout;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
 use crate::model::service::{
     Blkio, Deploy, Device, DeviceRate, DeviceRequest, Placement, Quota, Resources, SwarmRestart, Ulimit,
 };

@@ -1,24 +1,14 @@
 //! `deploy.update_config` and `deploy.rollback_config`.
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
 use super::read::{count, duration, real, text};
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
 use crate::model::Service;
 use crate::model::service::{FailureAction, Order, UpdateConfig};
 
-/// The word of a failure action; `None`: it is none.
-pub(in crate::manifest) fn failure_action(word: &str) -> Option<FailureAction> {
-    match word {
-        "continue" => Some(FailureAction::Continue),
-        "pause" => Some(FailureAction::Pause),
-        "rollback" => Some(FailureAction::Rollback),
-        _ => None,
-    }
-}
-
 pub(super) fn config(node: &Node, report: &mut Report) -> UpdateConfig {
     let action = text(node, "failure_action");
-    let known = action.as_deref().and_then(failure_action);
+    let known = action.as_deref().and_then(FailureAction::parse);
     // Compose takes any word here, so it is no error.
     if let (Some(word), None, Some(at)) = (&action, known, node.get("failure_action")) {
         let message = format!("`{word}` is no failure action, so it counts as not written");

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::super::diagnostic::Report;
-use super::super::document::Node;
-use super::super::source;
 use super::read::nodes;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::Node;
+use crate::manifest::read::source;
 
 #[derive(Default)]
 pub(super) struct Options {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::diagnostic::{Report, suggestion};
-use super::super::document::Node;
-use super::super::{extension, units};
 use super::read::{count, duration, flag, is_set, optional_map, text, text_list, text_map};
 use super::{build, extras, mounts, network, resources, rollout, security};
+use crate::manifest::diagnostic::{Report, suggestion};
+use crate::manifest::document::Node;
+use crate::manifest::extension;
+use crate::manifest::units;
 use crate::model::service::{Condition, Dependency, Deploy, Healthcheck, Logging, PullPolicy, RestartPolicy, Service};
 use crate::model::{ProjectName, ServiceName};
 
-/// Reads a service. `working_dir`: where the paths in it that are not resolved yet start from.
+/// Reads a service: long, as it has a line for each attribute. `working_dir`: where the paths in it that are not resolved
+/// yet start from.
 pub(super) fn service(
     project: &ProjectName,
     name: &ServiceName,

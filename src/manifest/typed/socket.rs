@@ -1,12 +1,8 @@
 //! `use_api_socket`, which the Engine does not know: a mount, a variable and a config stand for it, as with Compose.
 
+use crate::manifest::bind::api_socket::{FOLDER, KEY, SOCKET};
 use crate::model::project::{FileObject, Project};
 use crate::model::service::{FileReference, Mount, MountSource};
-
-pub(in crate::manifest) const SOCKET: &str = "/var/run/docker.sock";
-/// No key of a manifest: it cannot be written in one.
-pub(in crate::manifest) const KEY: &str = "#apisocket";
-pub(in crate::manifest) const FOLDER: &str = "/run/secrets/docker";
 
 /// Adds what the attribute stands for. The credentials of registries are none: evenkeel keeps none.
 pub(super) fn expand(project: &mut Project) {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::bind::EXTENSIONS;
-use super::super::diagnostic::Report;
-use super::super::document::{Entry, Map, Node, Value};
-use super::super::{normalize, render};
 use super::read::{flag, integer, is_set, nodes, text, text_list, text_map};
+use crate::manifest::attributes::EXTENSIONS;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::document::{Entry, Map, Node, Value};
+use crate::manifest::merge::normalize;
+use crate::manifest::render;
 use crate::model::project::{AiModel, FileObject, Ipam, IpamPool, Network, Volume};
 
 fn section<'n>(tree: &'n Node, name: &str) -> impl Iterator<Item = (&'n String, &'n Node)> {

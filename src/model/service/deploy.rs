@@ -60,6 +60,18 @@ pub enum FailureAction {
     Rollback,
 }
 
+impl FailureAction {
+    /// The action of Compose's word for it; `None`: it is none.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "continue" => Some(Self::Continue),
+            "pause" => Some(Self::Pause),
+            "rollback" => Some(Self::Rollback),
+            _ => None,
+        }
+    }
+}
+
 /// `order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -26,7 +26,6 @@ pub use recovery::{Backoff, Cascade, FailureKind, Recovery, Strategy};
 pub use resources::{Blkio, Bytes, Device, DeviceRate, DeviceRequest, Resources, Ulimit};
 pub use throttle::{CpuThrottle, MemoryThrottle, Throttle};
 
-use super::project::DriftMode;
 use super::{ContainerId, ProjectName, ServiceName, hash};
 
 /// One service, every attribute resolved. `None` and empty mean "not written".
@@ -296,6 +295,17 @@ pub struct Logging {
     pub driver: Option<String>,
     /// The options of the driver.
     pub options: BTreeMap<String, String>,
+}
+
+/// `drift`: what is done about a field that somebody changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftMode {
+    /// Drift is repaired.
+    #[default]
+    Enforce,
+    /// Drift is told, and left as it is.
+    Report,
 }
 
 /// `x-evenkeel` of a service.
