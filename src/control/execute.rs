@@ -38,7 +38,7 @@ pub(super) struct Order {
 
 /// Carries out a step; the id of the container it made, if it made one.
 pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option<ContainerId>, EngineError> {
-    let vanished = || EngineError::Refused { status: 400, message: "the manifest does not name it any more".into() };
+    let vanished = || EngineError::NotAsked("the manifest does not name it any more".into());
     match &order.action {
         Action::CreateNetwork { key, .. } => {
             let project = order.target.as_deref().ok_or_else(vanished)?;
@@ -212,7 +212,7 @@ fn links(project: &Project, service: &Service, number: u32, order: &Order) -> Re
         let awaited = project.services.get(&link.service).is_some_and(|s| s.replicas > 0);
         if awaited && !order.peers.contains_key(&link.service) {
             let message = format!("it links to {}, which has no container yet", link.service);
-            return Err(EngineError::Refused { status: 400, message });
+            return Err(EngineError::NotAsked(message));
         }
         let alias = link.alias.as_deref().unwrap_or(link.service.as_str());
         for (container, _) in order.peers.get(&link.service).into_iter().flatten() {
@@ -249,7 +249,7 @@ fn owner(file: &FileReference) -> Result<Option<(u32, u32)>, EngineError> {
     let number = |text: &Option<String>| {
         let Some(text) = text else { return Ok(0) };
         let message = format!("the owner `{text}` of {} must be a number", file.source);
-        text.parse().map_err(|_| EngineError::Refused { status: 400, message })
+        text.parse().map_err(|_| EngineError::NotAsked(message))
     };
     let written = file.uid.is_some() || file.gid.is_some();
     Ok(if written { Some((number(&file.uid)?, number(&file.gid)?)) } else { None })

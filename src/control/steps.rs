@@ -13,7 +13,6 @@ use super::planted::{self, Planted};
 use super::publish::Notice;
 use super::tracked::{Refresh, Starved};
 use super::{Controller, Message};
-use crate::decide::memory::Trouble;
 use crate::decide::sharing;
 use crate::decide::{self, Action, Input, Step, Target, WaitingOn, memory};
 use crate::engine::EngineError;
@@ -444,8 +443,8 @@ impl Controller {
             return;
         }
         let target = tracked.target.clone();
-        let trouble = trouble(error, &step.action);
-        let attempts = memory::failed(&mut tracked.ledger, target.as_deref(), step, trouble, &error.to_string(), now);
+        let (kind, words) = (error.setback(), error.to_string());
+        let attempts = memory::failed(&mut tracked.ledger, target.as_deref(), step, kind, &words, now);
         if let (Action::PullImage { image, .. }, Some(failure)) =
             (&step.action, tracked.ledger.failures.get_mut(&subject))
         {
@@ -527,19 +526,6 @@ impl Controller {
 /// The kinds of steps that there is room for while so many run, so many of them keeping the engine busy.
 fn room(busy: usize, running: usize, parallel: usize) -> Starved {
     Starved { busy: busy < parallel, waiting: running - busy < WAITING_CALLS }
-}
-
-/// What the Engine's words mean.
-fn trouble(error: &EngineError, action: &Action) -> Trouble {
-    // It may be another one that is not there: one whose namespaces it shares.
-    let itself = |message: &str| action.container().is_some_and(|id| message.contains(id.as_str()));
-    match error {
-        EngineError::Refused { status: 404, message } if message.contains("network") => Trouble::NetworkGone,
-        EngineError::Refused { status: 404, message } if itself(message) => Trouble::GoingAway,
-        EngineError::Refused { status: 409, message } if message.contains("marked for removal") => Trouble::GoingAway,
-        error if error.outcome_unknown() => Trouble::Unknown,
-        _ => Trouble::Other,
-    }
 }
 
 /// Decides the jitter: each evenkeel has its own.

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Health, Image, Network, PublishedPort, Volume};
 use crate::model::service::{Attachment, Build, Hook};
+use crate::model::setback::{Refusal, Setback};
 use crate::model::usage::Usage;
 use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
@@ -26,15 +27,23 @@ pub enum EngineError {
         address: String,
         /// Why not.
         reason: String,
+        /// It is there, and does not let this user speak to it: waiting does not help.
+        denied: bool,
     },
     /// It answered with an error.
     #[error("{message}")]
     Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The Engine's words.
+        /// What that error means: what follows goes by this alone.
+        reason: Refusal,
+        /// The Engine's words, for people.
         message: String,
     },
+    /// It was not asked: what is wanted is not there to be named any more, or no Engine could be told of it.
+    #[error("{0}")]
+    NotAsked(String),
+    /// It ran a command in a container, and that failed.
+    #[error("{0}")]
+    CommandFailed(String),
     /// No answer came in time, or it broke off: the call may have taken effect or not.
     #[error("no answer from the Engine: {0}")]
     NoAnswer(String),
@@ -44,9 +53,22 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the call may have taken effect all the same: everything but a clear refusal.
+    /// Whether the call may have taken effect all the same: not where there was a clear no, or no call.
     pub fn outcome_unknown(&self) -> bool {
-        !matches!(self, Self::Refused { status, .. } if *status < 500)
+        match self {
+            Self::Refused { reason, .. } => reason.may_have_worked(),
+            Self::NotAsked(_) | Self::CommandFailed(_) => false,
+            Self::Unreachable { .. } | Self::NoAnswer(_) | Self::NotUnderstood(_) => true,
+        }
+    }
+
+    /// What stood in the way, as what is decided next goes by.
+    pub fn setback(&self) -> Setback {
+        match self {
+            Self::Refused { reason, .. } => Setback::Refused(*reason),
+            Self::NotAsked(_) | Self::CommandFailed(_) => Setback::Other,
+            Self::Unreachable { .. } | Self::NoAnswer(_) | Self::NotUnderstood(_) => Setback::Unanswered,
+        }
     }
 
     /// Whether the Engine is away as a whole.
@@ -56,7 +78,7 @@ impl EngineError {
 
     /// Whether there is no such thing.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
+        matches!(self, Self::Refused { reason: Refusal::NotFound(_), .. })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod network;
 pub mod observed;
 pub mod project;
 pub mod service;
+pub mod setback;
 pub mod state;
 pub mod time;
 pub mod usage;

@@ -74,7 +74,7 @@ pub(super) async fn hook(
     let command = hook.command.join(" ");
     match ended.complaint(&command, timeout) {
         None => Ok(()),
-        Some(why) => Err(EngineError::Refused { status: 400, message: format!("the hook {why}") }),
+        Some(why) => Err(EngineError::CommandFailed(format!("the hook {why}"))),
     }
 }
 

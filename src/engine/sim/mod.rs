@@ -38,6 +38,7 @@ pub use world::{Model, World};
 
 use super::EngineError;
 use crate::model::Timestamp;
+use crate::model::setback::{Refusal, Resource};
 
 /// A simulated Engine; a clone is the same one.
 #[derive(Clone)]
@@ -129,6 +130,8 @@ async fn pass_time(shared: Arc<Shared>) {
 }
 
 /// The Engine's clear no.
-fn refused(status: u16, message: impl Into<String>) -> EngineError {
-    EngineError::Refused { status, message: message.into() }
+fn refused(reason: Refusal, message: impl Into<String>) -> EngineError {
+    EngineError::Refused { reason, message: message.into() }
 }
+
+const DISK_FULL: Refusal = Refusal::OutOf(Resource::Disk);
