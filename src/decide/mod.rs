@@ -52,6 +52,7 @@ pub use rollout::{Standing, in_force, is_over};
 pub use strategy::Regime;
 pub use waiting::{Before, Waiting, WaitingOn};
 
+use crate::model::fields::Repair;
 use crate::model::ledger::{Breaker, Completion, Healthy, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
 use crate::model::state::{ProjectState, ServiceState};
@@ -167,8 +168,8 @@ pub struct Drift {
     pub desired: Option<String>,
     /// What is.
     pub observed: Option<String>,
-    /// What repairs it: `update`, `attach`, `restart` or `recreate`; `blocked`: nothing does, as data would be lost.
-    pub repair: &'static str,
+    /// What repairs it.
+    pub repair: Repair,
     /// The manifest says what it said when the container was made or last changed: it is somebody else's doing.
     pub by_hand: bool,
     /// Since when it is known.
