@@ -15,8 +15,8 @@ use crate::control::lock::Lock;
 use crate::control::publish::Observer;
 use crate::control::watch::{News, WatchOptions, watch};
 use crate::control::{Clock, Controller, Handle, Options, SystemClock};
-use crate::engine::EngineError;
 use crate::engine::docker::{Address, DockerEngine};
+use crate::engine::{EngineError, HOOK_LIMIT};
 use crate::settings::Settings;
 
 /// Settings with the arguments over them.
@@ -129,6 +129,7 @@ impl Context {
             recovery: self.recovery(),
             health: self.settings.health_options(),
             host: self.host(&address, verb == "run"),
+            hook_limit: HOOK_LIMIT,
             stats: self.settings.health.stats,
             address,
         };

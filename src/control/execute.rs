@@ -14,9 +14,6 @@ use crate::model::project::FileObject;
 use crate::model::service::{Attachment, FileReference};
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, Project, Service, ServiceName, hash, labels};
 
-/// A hook that takes longer has failed.
-const HOOK_LIMIT: Duration = Duration::from_secs(300);
-
 /// Containers by service: names and ids.
 pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
 
@@ -32,6 +29,8 @@ pub(super) struct Order {
     pub(super) peers: Peers,
     /// Networks whose name another one has too: they are told by their ids.
     pub(super) ambiguous: BTreeSet<NetworkId>,
+    /// A hook that takes longer has failed.
+    pub(super) hook_limit: Duration,
     /// Anonymous volumes that a new container takes over, by the path in the container.
     pub(super) inherited: BTreeMap<String, String>,
 }
@@ -112,7 +111,7 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
         Action::StopContainer { container, grace, service, .. } => {
             let declared = order.target.as_deref().and_then(|project| project.services.get(service));
             for hook in declared.iter().flat_map(|service| &service.pre_stop) {
-                if let Err(error) = engine.run_hook(container, hook, HOOK_LIMIT).await {
+                if let Err(error) = engine.run_hook(container, hook, order.hook_limit).await {
                     // What is to end ends all the same.
                     tracing::warn!(%service, %error, "a pre_stop hook failed");
                 }
@@ -122,7 +121,7 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
         Action::RunHooks { container, service, .. } => {
             let project = order.target.as_deref().ok_or_else(vanished)?;
             for hook in &project.services.get(service).ok_or_else(vanished)?.post_start {
-                engine.run_hook(container, hook, HOOK_LIMIT).await?;
+                engine.run_hook(container, hook, order.hook_limit).await?;
             }
         }
         Action::RemoveContainer { container, .. } => engine.remove(container).await?,

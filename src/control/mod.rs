@@ -69,7 +69,7 @@ use watch::Reading;
 
 use crate::decide::RecoveryPolicy;
 use crate::decide::pressure::HostGuard;
-use crate::engine::{Engine, EngineError, EngineEvent, Listing};
+use crate::engine::{Engine, EngineError, EngineEvent, HOOK_LIMIT, Listing};
 use crate::model::event::{Event, EventType, Severity};
 use crate::model::health::Probed;
 use crate::model::ledger::HostLedger;
@@ -105,6 +105,8 @@ pub struct Options {
     pub recovery: RecoveryPolicy,
     /// How probes are made where manifests do not say.
     pub health: probing::HealthOptions,
+    /// A hook that takes longer has failed.
+    pub hook_limit: Duration,
     /// How the host is watched; `None`: not at all.
     pub host: Option<host::HostOptions>,
     /// What services with limits use is followed; else only of those with a throttle, and of those that somebody looks at.
@@ -126,6 +128,7 @@ impl Options {
             take_over: false,
             recovery: RecoveryPolicy::default(),
             health: probing::HealthOptions::default(),
+            hook_limit: HOOK_LIMIT,
             host: None,
             stats: true,
             address: String::new(),

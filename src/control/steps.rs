@@ -292,7 +292,8 @@ impl Controller {
         let (target, peers, ambiguous) = self.surroundings(name, &step.action, target);
         let instance = self.instance.clone();
         let inherited = target.as_ref().map(|target| self.inherited(name, &step.action, target)).unwrap_or_default();
-        let order = Order { action: step.action.clone(), target, image, instance, peers, ambiguous, inherited };
+        let (action, hook_limit) = (step.action.clone(), self.options.hook_limit);
+        let order = Order { action, target, image, instance, peers, ambiguous, hook_limit, inherited };
         let (engine, sender, project) = (self.engine.clone(), self.sender.clone(), name.clone());
         tokio::spawn(async move {
             let began = Instant::now();

@@ -3,6 +3,7 @@
 
 pub mod docker;
 pub mod sim;
+pub mod unfinished;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,6 +52,9 @@ pub enum EngineError {
     #[error("the Engine's answer is not understood: {0}")]
     NotUnderstood(String),
 }
+
+/// A hook that takes longer has failed.
+pub const HOOK_LIMIT: Duration = Duration::from_secs(300);
 
 impl EngineError {
     /// Whether the call may have taken effect all the same: not where there was a clear no, or no call.
@@ -170,9 +174,12 @@ pub trait EngineWrite: Send + Sync {
     /// Puts files into a container that need not run, over what is there. What of them arrived when it fails is not
     /// known: it is to be repeated as a whole before the container is started.
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;
-    /// Makes a health check in a running container, by its `test`, once; says why it failed, `None` if it passed.
+    /// Makes a health check in a running container, by its `test`, once; says why it failed, `None` if it passed. One that
+    /// takes longer than this is given up and runs on, and has failed; while it does no other of its kind is begun, which
+    /// is a failure too ([`unfinished`]).
     async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<Option<String>, EngineError>;
-    /// Runs a hook in a running container; an error is also one that it ends with, or that it takes longer than this.
+    /// Runs a hook in a running container; an error is also one that it ends with, that it takes longer than this, or that
+    /// an earlier run of it still does: it is never run beside itself.
     async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError>;
 
     /// Starts a container.

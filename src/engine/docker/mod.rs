@@ -15,6 +15,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,6 +55,8 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 pub struct DockerEngine {
     docker: Docker,
     address: String,
+    /// What runs in containers, for all clones.
+    execs: Arc<exec::Execs>,
 }
 
 impl DockerEngine {
@@ -63,7 +66,7 @@ impl DockerEngine {
     /// When the address is of no form that is spoken here.
     pub fn new(address: &Address) -> Result<Self, EngineError> {
         let docker = client(address, bollard::API_DEFAULT_VERSION)?;
-        Ok(Self { docker, address: address.to_string() })
+        Ok(Self { docker, address: address.to_string(), execs: Arc::default() })
     }
 
     /// Whether the Engine answers: of all calls the cheapest.

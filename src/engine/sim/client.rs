@@ -223,6 +223,25 @@ impl Client {
         }
     }
 
+    /// Runs a command in a container, by its script; an error: why it was not begun, or that it was given up.
+    async fn command(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<(), String> {
+        match self.with(|world| world.begin_command(id, command)) {
+            Ok(takes) if takes > timeout => {
+                tokio::time::sleep(timeout).await;
+                self.with(|world| world.give_up(id, command));
+                Err(format!("`{}` took longer than {timeout:?}", command.join(" ")))
+            }
+            Ok(takes) => {
+                tokio::time::sleep(takes).await;
+                Ok(())
+            }
+            Err(why) => {
+                tokio::time::sleep(pace::CHECK).await;
+                Err(why)
+            }
+        }
+    }
+
     /// Returns when the world is so; an error when the Engine went away meanwhile.
     async fn until(&self, first_look: Duration, is_so: impl Fn(&World) -> bool) -> Result<(), EngineError> {
         let epoch = self.with(|world| world.epoch);
@@ -382,16 +401,24 @@ impl EngineWrite for Client {
         .await
     }
 
-    async fn check(&self, id: &ContainerId, _: &[String], _: Duration) -> Result<Option<String>, EngineError> {
-        tokio::time::sleep(super::pace::CHECK).await;
+    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<Option<String>, EngineError> {
+        let ended = self.command(id, test, timeout).await;
         self.with(|world| {
-            if world.away { Err(gone_away()) } else { Ok((!world.would_pass(id)).then(|| "it fails".to_owned())) }
+            if world.away {
+                return Err(gone_away());
+            }
+            Ok(ended.err().or_else(|| (!world.would_pass(id)).then(|| "it fails".to_owned())))
         })
     }
 
-    async fn run_hook(&self, id: &ContainerId, _: &Hook, _: Duration) -> Result<(), EngineError> {
+    async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError> {
         let container = id.clone();
-        self.write(Call::Hook { id: id.clone() }, move |world| world.signal(&container)).await
+        self.write(Call::Hook { id: id.clone() }, move |world| world.signal(&container)).await?;
+        if self.with(|world| world.commands_take(id)).is_some() {
+            let ended = self.command(id, &hook.command, timeout).await;
+            return self.answer(ended.map_err(EngineError::CommandFailed)).await;
+        }
+        Ok(())
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {

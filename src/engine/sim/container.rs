@@ -7,6 +7,7 @@ use super::blueprint::Blueprint;
 use super::script::Script;
 use super::world::{Due, World};
 use super::{DISK_FULL, pace, refused};
+use crate::engine::unfinished::Running;
 use crate::engine::{ContainerEvent, EngineError, EventKind};
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::service::RestartPolicy;
@@ -41,6 +42,8 @@ pub struct Simulated {
     pub(super) restart_delay: Duration,
     /// How it ended last: code, and whether for want of memory.
     pub(super) ended: (i64, bool, Timestamp),
+    /// Commands that run in it, each until then.
+    pub(super) commands: Vec<(Running, Timestamp)>,
     before: Option<(Timestamp, Box<Container>)>,
 }
 
@@ -95,6 +98,7 @@ impl Simulated {
             started: now,
             restart_delay: Duration::ZERO,
             ended: (0, false, now),
+            commands: Vec::new(),
             before: None,
         }
     }

@@ -157,6 +157,7 @@ impl World {
         }
         let Ok(container) = self.get(id) else { return };
         container.run += 1;
+        container.commands.clear();
         container.ended = (code, oom && !too_late, now);
         container.seen.health = if container.made_of.check.is_some() { Health::Unhealthy } else { Health::None };
         container.seen.state = if again { ContainerState::Restarting } else { container.over() };

@@ -12,6 +12,7 @@ mod attach;
 mod blueprint;
 mod call;
 mod client;
+mod commands;
 mod container;
 mod events;
 mod fields;

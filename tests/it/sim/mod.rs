@@ -2,6 +2,7 @@
 //! everything goes wrong for the controller.
 
 mod behaviour;
+mod commands;
 mod looks;
 mod scene;
 mod search;
