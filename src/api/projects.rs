@@ -1,5 +1,7 @@
 //! Projects: how they are, and what would be done.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -39,6 +41,14 @@ pub(super) async fn plan(
     if !state.control.snapshot().projects.contains_key(name.as_str()) {
         return Err(ApiError::not_found(format!("there is no project `{name}`")));
     }
-    let plan = state.control.ask(Operation::Plan { project: name }).await;
+    let busy = |_| ApiError::unavailable("many wait for a plan already; try again");
+    let _waiting = state.bounds.plans_waiting.try_acquire().map_err(busy)?;
+    let turn = Arc::clone(&state.bounds.plans).acquire_owned().await;
+    // Made to its end though nobody should wait for it any more: until then no other one takes its place.
+    let plan = tokio::spawn(async move {
+        let _turn = turn;
+        state.control.ask(Operation::Plan { project: name }).await
+    });
+    let plan = plan.await.map_err(|e| ApiError::unavailable(e.to_string()))?;
     plan.map(Json).map_err(|e| ApiError::unavailable(e.to_string()))
 }
