@@ -16,6 +16,7 @@
 //! | [`rehearsal`] | the same loop over the simulated engine, in virtual time |
 //! | [`export`] | containers back into a Compose file |
 //! | [`api`] | the read-only HTTP API |
+//! | [`accept`] | accepting connections, whatever happens to one of them |
 //! | [`telemetry`] | metrics and logs |
 //! | [`cli`] | the verbs, rendered for people and for machines |
 //! | [`schemas`] | JSON Schemas of what evenkeel reads and says, for editors and programs |
@@ -30,6 +31,7 @@
 //!
 //! The arrows that must not exist between the rooms are held by `tests/it/architecture.rs`.
 
+pub mod accept;
 pub mod api;
 pub mod cli;
 pub mod control;

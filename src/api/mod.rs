@@ -5,39 +5,47 @@ mod error;
 mod events;
 mod health;
 mod projects;
+mod serve;
 mod services;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 pub use error::ApiError;
+pub use serve::{Limits, serve};
 
+use self::serve::Bounds;
 use crate::control::Handle;
 use crate::telemetry::Metrics;
 
 /// What the routes work with.
 #[derive(Clone)]
 pub struct ApiState {
-    /// The way to control.
-    pub control: Handle,
-    /// The registry that `GET /metrics` prints.
-    pub metrics: Arc<Metrics>,
+    control: Handle,
+    metrics: Arc<Metrics>,
+    bounds: Arc<Bounds>,
 }
 
-/// The router of the whole API, to be served or called in tests.
+impl ApiState {
+    /// With the way to control, the metrics, and what clients may take.
+    pub fn new(control: Handle, metrics: Arc<Metrics>, limits: Limits) -> Self {
+        Self { control, metrics, bounds: Arc::new(Bounds::new(limits)) }
+    }
+}
+
+/// All routes, each within the limits but those that say whether the process lives.
 pub fn router(state: ApiState) -> Router {
-    Router::new()
+    let bounds = Arc::clone(&state.bounds);
+    let bounded = Router::new()
         .route("/health", get(health::health))
         .route("/health/aggregate", get(health::aggregate))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
         .route("/api/projects", get(projects::list))
         .route("/api/projects/{project}", get(projects::one))
         .route("/api/projects/{project}/plan", get(projects::plan))
@@ -48,6 +56,13 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/events", get(events::list))
         .route("/metrics", get(metrics))
         .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(DefaultBodyLimit::max(bounds.limits.body_size))
+        .layer(middleware::from_fn_with_state(bounds, serve::bounded));
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .merge(bounded)
         .method_not_allowed_fallback(error::no_method)
         .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)

@@ -1,5 +1,7 @@
 //! Projects: how they are, and what would be done.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -39,6 +41,8 @@ pub(super) async fn plan(
     if !state.control.snapshot().projects.contains_key(name.as_str()) {
         return Err(ApiError::not_found(format!("there is no project `{name}`")));
     }
+    let busy = |_| ApiError::unavailable("many wait for a plan already; try again");
+    let _waiting = state.bounds.plans_waiting.try_acquire().map_err(busy)?;
     let actor = Actor { via: Via::Http, name: String::new() };
     match state.control.submit(Request::new(actor, Operation::Plan { project: name })).await {
         Ok(Answer::Plan { plan }) => Ok(Json(plan)),

@@ -139,7 +139,7 @@ fn is_done(project: &ProjectView, wait_healthy: bool) -> bool {
 
 fn hopeless_services(project: &ProjectView) -> Vec<String> {
     let services = project.services.values().filter_map(|s| match &s.state {
-        ServiceState::Failed { error, attempts } if *attempts >= ATTEMPTS => Some(format!("{}: {error}", s.id)),
+        ServiceState::Failed { error, attempts, .. } if *attempts >= ATTEMPTS => Some(format!("{}: {error}", s.id)),
         ServiceState::Stopped { reason } => Some(format!("{}: {reason}", s.id)),
         _ => None,
     });

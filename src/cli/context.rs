@@ -176,7 +176,7 @@ impl Running {
 /// The one line that says what to do about an engine that cannot be spoken to.
 pub(super) fn refuse_for_good(error: &EngineError) -> anyhow::Result<()> {
     match error {
-        EngineError::Unreachable { reason, .. } if reason.starts_with("no permission") => bail!("{error}"),
+        EngineError::Unreachable { denied: true, .. } => bail!("{error}"),
         _ => Ok(()),
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::Ended;
 use super::console::Console;
 use super::context::{Context, refuse_for_good};
-use crate::api::{ApiState, router};
+use crate::api::{ApiState, Limits, router, serve};
 use crate::engine::EngineRead;
 use crate::engine::docker::DockerEngine;
 use crate::telemetry::Metrics;
@@ -61,8 +62,12 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Ended {
         Ok(())
     })?;
     outln!("API: http://{}", listener.local_addr()?);
-    let app = router(ApiState { control: running.handle.clone(), metrics });
-    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let limits = Limits::default();
+    let app = router(ApiState::new(running.handle.clone(), metrics, limits.clone()));
+    let (end, ended) = oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        serve(listener, app, &limits, async { drop(ended.await) }).await;
+    });
     let mut check = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -76,7 +81,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Ended {
         }
     }
     outln!("ending; containers keep running");
+    drop(end);
     running.stop().await?;
-    server.abort();
+    server.await.context("the API broke off")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::scope::Scope;
 use crate::decide::RecoveryPolicy;
+use crate::engine::HOOK_LIMIT;
 use crate::model::policy::{HealthPolicy, HostPolicy};
 
 /// How a controller behaves.
@@ -24,6 +25,8 @@ pub struct Options {
     pub recovery: RecoveryPolicy,
     /// How probes are made where manifests do not say.
     pub health: HealthPolicy,
+    /// A hook that takes longer has failed.
+    pub hook_limit: Duration,
     /// How the host is watched; `None`: it is another host, and cannot be.
     pub host: Option<HostPolicy>,
     /// What services with limits use is followed; else only of those with a throttle, and of those that somebody looks at.
@@ -51,6 +54,7 @@ impl Options {
             take_over: false,
             recovery: RecoveryPolicy::default(),
             health: HealthPolicy::default(),
+            hook_limit: HOOK_LIMIT,
             host: None,
             stats: true,
             address: String::new(),

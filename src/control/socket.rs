@@ -10,6 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::codec::{Framed, LinesCodec};
 
 use super::{Answer, Handle, OperationError, Request};
+use crate::accept::Accepting;
 
 /// The answer to a request.
 pub type Reply = Result<Answer, OperationError>;
@@ -18,6 +19,8 @@ pub type Reply = Result<Answer, OperationError>;
 const MAX_REQUEST: usize = 64 * 1024;
 /// An answer longer than this is none.
 const MAX_ANSWER: usize = 64 << 20;
+/// At the same time; whoever comes next waits for one to end.
+const CONVERSATIONS: usize = 32;
 /// For an answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -33,12 +36,14 @@ pub fn path(folder: &Path) -> PathBuf {
 pub fn serve(folder: &Path, handle: Handle) -> io::Result<tokio::task::JoinHandle<()>> {
     let path = path(folder);
     let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
+    let mut accepting = Accepting::new("the control socket", UnixListener::bind(&path)?, CONVERSATIONS);
     Ok(tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let (stream, permit) = accepting.next().await;
             let handle = handle.clone();
             tokio::spawn(async move {
                 let _ = tokio::time::timeout(LIMIT, converse(stream, handle)).await;
+                drop(permit);
             });
         }
     }))

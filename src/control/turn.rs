@@ -18,7 +18,7 @@ use super::sensors::Watch;
 use super::steps::{self, Order, Outcome};
 use super::world::Compare;
 use super::{decisions, steps::Sight};
-use crate::decide::memory::{self, Trouble};
+use crate::decide::memory;
 use crate::decide::{self, Action, Decision, RolloutStatus, Step};
 use crate::engine::EngineError;
 use crate::model::event::Severity;
@@ -469,8 +469,7 @@ impl Controller {
             });
             return self.on_engine_lost(&error.to_string());
         }
-        let trouble = steps::trouble(error, &step.action);
-        let attempts = self.note_failure(name, step, trouble, &error.to_string());
+        let attempts = self.note_failure(name, step, error);
         if let Action::UpdateContainer { container, .. } = &step.action {
             // What was seen meanwhile may be what was asked for, and not what is.
             self.steps.changed_in_doubt(name, &step.action, container);
@@ -491,11 +490,11 @@ impl Controller {
     }
 
     /// Notes a failure; how often in a row that is.
-    fn note_failure(&mut self, name: &ProjectName, step: &Step, trouble: Trouble, error: &str) -> u32 {
+    fn note_failure(&mut self, name: &ProjectName, step: &Step, error: &EngineError) -> u32 {
         let (now, target) = (self.clock.now(), self.ledger.target(name).cloned());
         let mut attempts = 0;
         self.ledger.note(name, |ledger| {
-            attempts = memory::failed(ledger, target.as_deref(), step, trouble, error, now);
+            attempts = memory::failed(ledger, target.as_deref(), step, error.setback(), &error.to_string(), now);
             true
         });
         let Action::PullImage { image } = &step.action else { return attempts };

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::fields::{self, Difference};
+use crate::model::setback::Setback;
 use crate::model::usage::Squeeze;
 use crate::model::{ContainerId, ImageId, ServiceName, Timestamp};
 
@@ -209,6 +210,14 @@ impl Cause {
             | Self::OverLimit { attempt }
             | Self::OutOfMemory { attempt } => Some(*attempt),
             _ => None,
+        }
+    }
+
+    /// What stood in the way, where the step is one more attempt at what failed.
+    pub fn setback(&self) -> Setback {
+        match self {
+            Self::TimedOut { .. } => Setback::TimedOut,
+            _ => Setback::Other,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::ledger::{
     Breaker, Failure, InFlight, ProjectLedger, ProjectRestart, Repairs, Reset, Slot, Subject, Supply, Throttled,
 };
 use crate::model::service::PullPolicy;
+use crate::model::setback::{Missing, Refusal, Setback};
 use crate::model::{ContainerId, Project, Timestamp, time};
 
 /// Notes that a step begins: to be on the disk before its call is made.
@@ -58,7 +59,7 @@ pub fn begins(ledger: &mut ProjectLedger, target: Option<&Project>, step: &Step,
             true => "the new container did not come up, and was stopped",
             false => "the new container ended before it was ready",
         };
-        note_failure(ledger, target, step, reason, true, now);
+        note_failure(ledger, target, step, Setback::Other, reason, true, now);
     }
 }
 
@@ -297,7 +298,7 @@ fn in_vain(ledger: &mut ProjectLedger, target: Option<&Project>, action: &Action
 
 /// What kind of failure it is, as far as that matters to what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+enum Trouble {
     /// The container is being removed by somebody: it was no attempt.
     GoingAway,
     /// A network that it was made for is not there any more: it has to be made anew.
@@ -308,15 +309,28 @@ pub enum Trouble {
     Other,
 }
 
-/// Notes that a step failed, or that its outcome is not known; how often in a row that is.
+impl Trouble {
+    fn of(kind: Setback) -> Self {
+        match kind {
+            Setback::Refused(Refusal::NotFound(Missing::Network)) => Self::NetworkGone,
+            Setback::Refused(Refusal::NotFound(Missing::Itself) | Refusal::BeingRemoved) => Self::GoingAway,
+            Setback::Refused(refusal) if refusal.may_have_worked() => Self::Unknown,
+            Setback::Unanswered => Self::Unknown,
+            Setback::Refused(_) | Setback::TimedOut | Setback::Other => Self::Other,
+        }
+    }
+}
+
+/// Notes that a step failed, or that its outcome is not known; how often in a row that is. `error`: the same in words.
 pub fn failed(
     ledger: &mut ProjectLedger,
     target: Option<&Project>,
     step: &Step,
-    trouble: Trouble,
+    kind: Setback,
     error: &str,
     now: Timestamp,
 ) -> u32 {
+    let trouble = Trouble::of(kind);
     let subject = step.action.subject();
     ledger.in_flight.remove(&subject);
     if trouble == Trouble::Unknown {
@@ -366,13 +380,14 @@ pub fn failed(
     if in_vain(ledger, target, &step.action, now) {
         return 1;
     }
-    note_failure(ledger, target, step, error, false, now)
+    note_failure(ledger, target, step, kind, error, false, now)
 }
 
 fn note_failure(
     ledger: &mut ProjectLedger,
     target: Option<&Project>,
     step: &Step,
+    kind: Setback,
     error: &str,
     came_down: bool,
     now: Timestamp,
@@ -383,7 +398,7 @@ fn note_failure(
     let before = ledger.failures.get(&subject).filter(same).map_or(0, |f| f.attempts);
     let attempts = before.saturating_add(1);
     let error = error.to_owned();
-    let failure = Failure { attempts, last: now, error, config, came_down, in_place, not_before: None };
+    let failure = Failure { attempts, last: now, kind, error, config, came_down, in_place, not_before: None };
     ledger.failures.insert(subject, failure);
     attempts
 }
@@ -463,13 +478,13 @@ mod tests {
 
     #[test]
     fn a_step_that_failed_is_no_restart_unless_it_may_have_worked() {
-        for (trouble, restarts) in [(Trouble::Other, 2), (Trouble::Unknown, 3)] {
+        for (kind, restarts) in [(Setback::Other, 2), (Setback::Unanswered, 3)] {
             let (mut ledger, subject, container) = ledger();
             let start = Action::StartContainer { service: ServiceName::trusted("web"), number: 1, container };
             let step = step(start, Cause::Exited { code: 1, attempt: 3 });
             begins(&mut ledger, None, &step, Timestamp::UNIX_EPOCH);
-            failed(&mut ledger, None, &step, trouble, "no", Timestamp::UNIX_EPOCH);
-            assert_eq!(ledger.slots[&subject].restarts, restarts, "{trouble:?}");
+            failed(&mut ledger, None, &step, kind, "no", Timestamp::UNIX_EPOCH);
+            assert_eq!(ledger.slots[&subject].restarts, restarts, "{kind:?}");
         }
     }
 }

@@ -54,6 +54,7 @@ use container::removal;
 use recovery::limit;
 use replica::{doubts, mended, readiness, slots};
 
+use crate::model::fields::Repair;
 use crate::model::ledger::{Breaker, Completion, Healthy, ProjectLedger, Subject, Unheld};
 use crate::model::observed::{Capabilities, Observed};
 use crate::model::state::{ProjectState, ServiceState};
@@ -169,8 +170,8 @@ pub struct Drift {
     pub desired: Option<String>,
     /// The value that was found; what may be a secret is masked.
     pub observed: Option<String>,
-    /// What repairs it: `update`, `attach`, `restart` or `recreate`; `blocked`: nothing does, as data would be lost.
-    pub repair: &'static str,
+    /// What repairs it.
+    pub repair: Repair,
     /// The manifest says what it said when the container was made or last changed: it is somebody else's doing.
     pub by_hand: bool,
     /// Since when it is known.

@@ -3,6 +3,7 @@
 
 pub mod docker;
 pub mod sim;
+pub mod unfinished;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use futures_util::stream::BoxStream;
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Health, Image, Network, PublishedPort, Volume};
 use crate::model::service::{Attachment, Build, Hook};
+use crate::model::setback::{Refusal, Setback};
 use crate::model::usage::Usage;
 use crate::model::{ContainerId, NetworkId, ProjectName, Service, ServiceName, Timestamp, project};
 
@@ -26,15 +28,23 @@ pub enum EngineError {
         address: String,
         /// What the connection said.
         reason: String,
+        /// It is there, and does not let this user speak to it: waiting does not help.
+        denied: bool,
     },
     /// It answered with an error.
     #[error("{message}")]
     Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The Engine's words.
+        /// What that error means: what follows goes by this alone.
+        reason: Refusal,
+        /// The Engine's words, for people.
         message: String,
     },
+    /// It was not asked: what is wanted is not there to be named any more, or no Engine could be told of it.
+    #[error("{0}")]
+    NotAsked(String),
+    /// It ran a command in a container, and that failed.
+    #[error("{0}")]
+    CommandFailed(String),
     /// No answer came in time, or it broke off: the call may have taken effect or not.
     #[error("no answer from the Engine: {0}")]
     NoAnswer(String),
@@ -43,10 +53,26 @@ pub enum EngineError {
     NotUnderstood(String),
 }
 
+/// A hook that takes longer has failed.
+pub const HOOK_LIMIT: Duration = Duration::from_secs(300);
+
 impl EngineError {
-    /// Whether the call may have taken effect all the same: everything but a clear refusal.
+    /// Whether the call may have taken effect all the same: not where there was a clear no, or no call.
     pub fn outcome_unknown(&self) -> bool {
-        !matches!(self, Self::Refused { status, .. } if *status < 500)
+        match self {
+            Self::Refused { reason, .. } => reason.may_have_worked(),
+            Self::NotAsked(_) | Self::CommandFailed(_) => false,
+            Self::Unreachable { .. } | Self::NoAnswer(_) | Self::NotUnderstood(_) => true,
+        }
+    }
+
+    /// What stood in the way, as what is decided next goes by.
+    pub fn setback(&self) -> Setback {
+        match self {
+            Self::Refused { reason, .. } => Setback::Refused(*reason),
+            Self::NotAsked(_) | Self::CommandFailed(_) => Setback::Other,
+            Self::Unreachable { .. } | Self::NoAnswer(_) | Self::NotUnderstood(_) => Setback::Unanswered,
+        }
     }
 
     /// Whether the Engine is away as a whole.
@@ -56,7 +82,7 @@ impl EngineError {
 
     /// Whether there is no such thing.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
+        matches!(self, Self::Refused { reason: Refusal::NotFound(_), .. })
     }
 }
 
@@ -148,9 +174,12 @@ pub trait EngineWrite: Send + Sync {
     /// Puts files into a container that need not run, over what is there. What of them arrived when it fails is not
     /// known: it is to be repeated as a whole before the container is started.
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError>;
-    /// Makes a health check in a running container, by its `test`, once; says why it failed, `None` if it passed.
+    /// Makes a health check in a running container, by its `test`, once; says why it failed, `None` if it passed. One that
+    /// takes longer than this is given up and runs on, and has failed; while it does no other of its kind is begun, which
+    /// is a failure too ([`unfinished`]).
     async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<Option<String>, EngineError>;
-    /// Runs a hook in a running container; an error is also one that it ends with, or that it takes longer than this.
+    /// Runs a hook in a running container; an error is also one that it ends with, that it takes longer than this, or that
+    /// an earlier run of it still does: it is never run beside itself.
     async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError>;
 
     /// Starts a container; one that runs already is no error.

@@ -44,21 +44,10 @@ pub enum Repair {
     Signal,
     /// The container is stopped and started again.
     Restart,
-    /// The container is replaced.
+    /// The container, or the network, is replaced.
     Recreate,
-}
-
-impl Repair {
-    /// A word for tables and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Update => "update",
-            Self::Attach => "attach",
-            Self::Signal => "signal",
-            Self::Restart => "restart",
-            Self::Recreate => "recreate",
-        }
-    }
+    /// Nothing: whoever did would lose data, or touch what is not the controller's.
+    Blocked,
 }
 
 /// Attributes that `docker update` can set. Unset they can be only where the Engine takes a value for that.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::setback::Setback;
 use super::{ContainerId, ImageId, Project, ServiceName, Timestamp, time};
 
 /// What is remembered of one project.
@@ -361,7 +362,10 @@ pub struct Failure {
     pub attempts: u32,
     /// When the last time was.
     pub last: Timestamp,
-    /// The Engine's words.
+    /// What stood in the way: what is decided and advised goes by this.
+    #[serde(default)]
+    pub kind: Setback,
+    /// The Engine's words, for people.
     pub error: String,
     /// What was tried: another configuration is tried at once.
     pub config: String,

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod project;
 pub mod record;
 pub mod service;
+pub mod setback;
 pub mod state;
 pub mod time;
 pub mod usage;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::observed::Health;
+use super::setback::Setback;
 
 /// How a service is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +49,9 @@ pub enum ServiceState {
         error: String,
         /// How often in a row.
         attempts: u32,
+        /// What stood in the way; programs are told of it as `start_failure`.
+        #[serde(skip)]
+        kind: Setback,
     },
 }
 
@@ -75,7 +79,7 @@ impl fmt::Display for ServiceState {
             Self::Running { health: Health::None, .. } => write!(f, "running"),
             Self::Running { health, .. } => write!(f, "running, {}", health.as_str()),
             Self::Stopped { reason } => write!(f, "stopped: {reason}"),
-            Self::Failed { error, attempts } => write!(f, "failed ({attempts}x): {error}"),
+            Self::Failed { error, attempts, .. } => write!(f, "failed ({attempts}x): {error}"),
             other => f.write_str(&other.as_str().replace('_', " ")),
         }
     }

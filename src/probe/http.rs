@@ -1,6 +1,7 @@
 //! HTTP probes.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -71,7 +72,7 @@ impl Clients {
         let answer = request.send().await.map_err(|error| {
             let why = words(&error);
             // A port at which nobody listens is an answer of the host that it is on.
-            match error.is_connect() && !why.contains("refused") {
+            match error.is_connect() && !is_refused(&error) {
                 true => Failure::Unreachable(why),
                 false => Failure::Answered(why),
             }
@@ -116,6 +117,18 @@ async fn body(mut answer: reqwest::Response) -> Result<Vec<u8>, Failure> {
         }
     }
     Ok(body)
+}
+
+/// Whether somebody's answer was that nobody listens there.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if inner.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 /// An error with what it came of: the outer ones say little.

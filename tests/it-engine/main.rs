@@ -8,6 +8,7 @@ mod bad_input;
 mod broken;
 mod build;
 mod by_hand;
+mod commands;
 mod compose;
 mod converge;
 mod crash;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{Waiting, WaitingOn};
+use crate::model::setback::{Missing, Refusal, Setback};
 use crate::model::state::ServiceState;
 
 /// A service that does not come up.
@@ -33,33 +34,17 @@ pub enum StartFailureKind {
     Other,
 }
 
-/// What the Engine says, in lower case, and what that means.
-const WORDS: [(StartFailureKind, &[&str]); 4] = [
-    (StartFailureKind::PortTaken, &["port is already allocated", "address already in use", "ports are not available"]),
-    (
-        StartFailureKind::ImageMissing,
-        &[
-            "no such image",
-            "pull access denied",
-            "manifest unknown",
-            "repository does not exist",
-            "not found: manifest",
-        ],
-    ),
-    (
-        StartFailureKind::InsufficientResources,
-        &[
-            "cannot allocate memory",
-            "no space left on device",
-            "range of cpus is from",
-            "could not select device driver",
-            "no subnet available",
-            "address pools have been fully subnetted",
-            "resource temporarily unavailable",
-        ],
-    ),
-    (StartFailureKind::TimedOut, &["did not come up in time"]),
-];
+impl StartFailureKind {
+    fn of(setback: Setback) -> Self {
+        match setback {
+            Setback::Refused(Refusal::PortTaken) => Self::PortTaken,
+            Setback::Refused(Refusal::NotFound(Missing::Image) | Refusal::PullDenied) => Self::ImageMissing,
+            Setback::Refused(Refusal::OutOf(_)) => Self::InsufficientResources,
+            Setback::TimedOut => Self::TimedOut,
+            Setback::Refused(_) | Setback::Unanswered | Setback::Other => Self::Other,
+        }
+    }
+}
 
 /// What to do about something outside that a project waits for.
 pub(super) fn external(waiting: &[Waiting]) -> Option<String> {
@@ -99,10 +84,8 @@ pub(super) fn of(state: &ServiceState, own: &[&Waiting], external: Option<&str>)
         let advice = dependency.or(external.map(str::to_owned))?;
         return Some(StartFailure { kind: StartFailureKind::DependencyMissing, advice });
     }
-    let ServiceState::Failed { error, .. } = state else { return None };
-    let text = error.to_lowercase();
-    let known = WORDS.iter().find(|(_, words)| words.iter().any(|word| text.contains(word)));
-    let kind = known.map_or(StartFailureKind::Other, |(kind, _)| *kind);
+    let ServiceState::Failed { kind, .. } = state else { return None };
+    let kind = StartFailureKind::of(*kind);
     let advice = match kind {
         StartFailureKind::PortTaken => "free the port of the host, or publish another one",
         StartFailureKind::ImageMissing => {
@@ -118,21 +101,21 @@ pub(super) fn of(state: &ServiceState, own: &[&Waiting], external: Option<&str>)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn kind(error: &str) -> StartFailureKind {
-        let state = ServiceState::Failed { error: error.to_owned(), attempts: 1 };
-        of(&state, &[], None).expect("a failure").kind
-    }
+    use crate::model::setback::Resource;
 
     #[test]
-    fn the_engines_words_have_kinds() {
-        let bind =
-            "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated";
-        assert_eq!(kind(bind), StartFailureKind::PortTaken);
-        assert_eq!(kind("No such image: shop:1"), StartFailureKind::ImageMissing);
-        assert_eq!(kind("mkdir /var/lib/docker/x: no space left on device"), StartFailureKind::InsufficientResources);
-        assert_eq!(kind("it did not come up in time (restart 2)"), StartFailureKind::TimedOut);
-        assert_eq!(kind("it exited with 1 (restart 2)"), StartFailureKind::Other);
+    fn what_stood_in_the_way_has_a_kind() {
+        let kind = |kind| {
+            let state = ServiceState::Failed { error: "no".to_owned(), attempts: 1, kind };
+            of(&state, &[], None).expect("a failure").kind
+        };
+        let refused = |refusal| kind(Setback::Refused(refusal));
+        assert_eq!(refused(Refusal::PortTaken), StartFailureKind::PortTaken);
+        assert_eq!(refused(Refusal::NotFound(Missing::Image)), StartFailureKind::ImageMissing);
+        assert_eq!(refused(Refusal::NotFound(Missing::Network)), StartFailureKind::Other);
+        assert_eq!(refused(Refusal::OutOf(Resource::Disk)), StartFailureKind::InsufficientResources);
+        assert_eq!(kind(Setback::TimedOut), StartFailureKind::TimedOut);
+        assert_eq!(kind(Setback::Other), StartFailureKind::Other);
         assert_eq!(of(&ServiceState::Completed, &[], None), None);
     }
 }

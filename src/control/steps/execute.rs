@@ -14,15 +14,16 @@ use crate::model::project::FileObject;
 use crate::model::service::{Attachment, FileReference};
 use crate::model::{ContainerId, InstanceId, Project, Service, ServiceName, hash, labels};
 
-/// A hook that takes longer has failed.
-const HOOK_LIMIT: Duration = Duration::from_secs(300);
-
 /// Containers by service: names and ids.
 pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
 
-/// Carries out a step; the id of the container it made, if it made one.
-pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option<ContainerId>, EngineError> {
-    let vanished = || EngineError::Refused { status: 400, message: "the manifest does not name it any more".into() };
+/// Carries out a step; the id of the container it made, if it made one. A hook that takes longer than `hook_limit` has failed.
+pub(super) async fn execute(
+    engine: &dyn Engine,
+    order: &Order,
+    hook_limit: Duration,
+) -> Result<Option<ContainerId>, EngineError> {
+    let vanished = || EngineError::NotAsked("the manifest does not name it any more".into());
     match &order.action {
         Action::CreateNetwork { key, .. } => {
             let project = order.target.as_deref().ok_or_else(vanished)?;
@@ -96,7 +97,7 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
         Action::StopContainer { container, grace, service, .. } => {
             let declared = order.target.as_deref().and_then(|project| project.services.get(service));
             for hook in declared.iter().flat_map(|service| &service.pre_stop) {
-                if let Err(error) = engine.run_hook(container, hook, HOOK_LIMIT).await {
+                if let Err(error) = engine.run_hook(container, hook, hook_limit).await {
                     // What is to end ends all the same.
                     tracing::warn!(%service, %error, "a pre_stop hook failed");
                 }
@@ -106,7 +107,7 @@ pub(super) async fn execute(engine: &dyn Engine, order: &Order) -> Result<Option
         Action::RunHooks { container, service, .. } => {
             let project = order.target.as_deref().ok_or_else(vanished)?;
             for hook in &project.services.get(service).ok_or_else(vanished)?.post_start {
-                engine.run_hook(container, hook, HOOK_LIMIT).await?;
+                engine.run_hook(container, hook, hook_limit).await?;
             }
         }
         Action::RemoveContainer { container, .. } => engine.remove(container).await?,
@@ -196,7 +197,7 @@ fn links(project: &Project, service: &Service, number: u32, order: &Order) -> Re
         let awaited = project.services.get(&link.service).is_some_and(|s| s.replicas > 0);
         if awaited && !order.peers.contains_key(&link.service) {
             let message = format!("it links to {}, which has no container yet", link.service);
-            return Err(EngineError::Refused { status: 400, message });
+            return Err(EngineError::NotAsked(message));
         }
         let alias = link.alias.as_deref().unwrap_or(link.service.as_str());
         for (container, _) in order.peers.get(&link.service).into_iter().flatten() {
@@ -233,7 +234,7 @@ fn owner(file: &FileReference) -> Result<Option<(u32, u32)>, EngineError> {
     let number = |text: &Option<String>| {
         let Some(text) = text else { return Ok(0) };
         let message = format!("the owner `{text}` of {} must be a number", file.source);
-        text.parse().map_err(|_| EngineError::Refused { status: 400, message })
+        text.parse().map_err(|_| EngineError::NotAsked(message))
     };
     let written = file.uid.is_some() || file.gid.is_some();
     Ok(if written { Some((number(&file.uid)?, number(&file.gid)?)) } else { None })

@@ -19,7 +19,7 @@ pub(super) use execute::desired;
 use in_flight::{InFlight, Place};
 use lanes::{Lane, Lanes};
 pub(super) use order::Order;
-pub(super) use outcome::{Outcome, Sight, begin_patch, sight, trouble};
+pub(super) use outcome::{Outcome, Sight, begin_patch, sight};
 use pull_budget::PullBudget;
 use recovery_limit::RecoveryLimiter;
 
@@ -37,6 +37,8 @@ pub(super) struct Steps {
     parallel: usize,
     start_delay: Duration,
     max_recoveries: u32,
+    /// A hook that takes longer has failed.
+    hook_limit: Duration,
     pulls_an_hour: u32,
     in_flight: InFlight,
     limiter: RecoveryLimiter,
@@ -63,6 +65,7 @@ impl Steps {
             parallel: options.parallel,
             start_delay: options.start_delay,
             max_recoveries: options.recovery.max_parallel,
+            hook_limit: options.hook_limit,
             pulls_an_hour: options.recovery.pull_retries,
             in_flight: InFlight::default(),
             limiter: RecoveryLimiter::default(),
@@ -152,10 +155,10 @@ impl Steps {
 
     /// Takes a step: its call is made beside the loop.
     pub(super) fn launch(&self, name: &ProjectName, step: Step, order: Order, engine: Arc<dyn Engine>) {
-        let (sender, project) = (self.sender.clone(), name.clone());
+        let (sender, project, hook_limit) = (self.sender.clone(), name.clone(), self.hook_limit);
         tokio::spawn(async move {
             let began = Instant::now();
-            let result = execute::execute(&*engine, &order).await;
+            let result = execute::execute(&*engine, &order, hook_limit).await;
             let outcome = Outcome { project, step, took: began.elapsed(), result };
             let _ = sender.send(Message::Step(Box::new(outcome))).await;
         });

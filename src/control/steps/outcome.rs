@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::ledger::LedgerPatch;
-use crate::decide::memory::{self, Trouble};
+use crate::decide::memory;
 use crate::decide::{Action, Step};
 use crate::engine::EngineError;
 use crate::model::{ContainerId, Project, ProjectName, Timestamp};
@@ -49,19 +49,6 @@ pub(in crate::control) fn begin_patch(steps: Vec<Step>, target: Option<Arc<Proje
             memory::begins(ledger, target.as_deref(), step, now);
         }
     })
-}
-
-/// What the Engine's words mean.
-pub(in crate::control) fn trouble(error: &EngineError, action: &Action) -> Trouble {
-    // It may be another one that is not there: one whose namespaces it shares.
-    let itself = |message: &str| action.container().is_some_and(|id| message.contains(id.as_str()));
-    match error {
-        EngineError::Refused { status: 404, message } if message.contains("network") => Trouble::NetworkGone,
-        EngineError::Refused { status: 404, message } if itself(message) => Trouble::GoingAway,
-        EngineError::Refused { status: 409, message } if message.contains("marked for removal") => Trouble::GoingAway,
-        error if error.outcome_unknown() => Trouble::Unknown,
-        _ => Trouble::Other,
-    }
 }
 
 #[cfg(test)]

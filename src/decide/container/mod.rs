@@ -14,9 +14,10 @@ use crate::decide::rollout::Rollout;
 use crate::decide::strategy::{self, Outages};
 use crate::decide::throttle;
 use crate::decide::{Action, Cause, Decision, Input, Waiting, WaitingOn};
-use crate::model::ledger::Subject;
+use crate::model::ledger::{Failure, Subject};
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::service::Cascade;
+use crate::model::setback::Setback;
 use crate::model::state::ServiceState;
 use crate::model::{Project, Service, ServiceName, Timestamp};
 
@@ -104,6 +105,11 @@ fn worse(a: ServiceState, b: ServiceState) -> ServiceState {
     }
 }
 
+/// How a service is of which a step failed.
+fn failed(failure: &Failure) -> ServiceState {
+    ServiceState::Failed { error: failure.error.clone(), attempts: failure.attempts, kind: failure.kind }
+}
+
 /// Whether a step leaves this container running.
 fn spares(action: &Action, container: Option<&Container>) -> bool {
     match action {
@@ -157,7 +163,7 @@ impl Turn<'_, '_> {
         }
         let mut held = false;
         if let Some((failure, until)) = pace::backoff(self.input, &subject, &self.service.config_hash) {
-            let state = self.hold(until, failure.attempts, failure.error.clone(), decision);
+            let state = self.hold(until, failure.attempts, failure.kind, failure.error.clone(), decision);
             if !failure.in_place {
                 let slots = &self.input.ledger.slots;
                 let tried = slots.get(&subject).and_then(|s| s.fall_back_failed).is_some_and(|at| at >= failure.last);
@@ -197,7 +203,7 @@ impl Turn<'_, '_> {
         );
         subjects.extend(self.project.volumes.values().map(|v| Subject::Volume(v.name.clone())));
         match subjects.iter().find_map(|s| failures.get(s)) {
-            Some(failure) => ServiceState::Failed { error: failure.error.clone(), attempts: failure.attempts },
+            Some(failure) => failed(failure),
             None => waits(),
         }
     }
@@ -212,7 +218,7 @@ impl Turn<'_, '_> {
     fn refused(&self, subject: &Subject) -> Option<ServiceState> {
         let failure = self.input.ledger.failures.get(subject)?;
         let counts = failure.in_place && failure.config == self.service.config_hash;
-        counts.then(|| ServiceState::Failed { error: failure.error.clone(), attempts: failure.attempts })
+        counts.then(|| failed(failure))
     }
 
     /// A container as desired is there, alone. `held`: a change in place waits for its next attempt.
@@ -240,7 +246,7 @@ impl Turn<'_, '_> {
             }
             Phase::Ended(Verdict::Again { cause, at, attempts }) => {
                 if *at > self.input.now {
-                    return self.hold(*at, *attempts, cause.to_string(), decision);
+                    return self.hold(*at, *attempts, cause.setback(), cause.to_string(), decision);
                 }
                 if let Some(state) = self.rests(slot, cause, decision) {
                     return state;
@@ -331,7 +337,8 @@ impl Turn<'_, '_> {
                 breaker::note_engine_restarts(self.input, self.service, &self.subject(slot), decision);
                 decision.wait(Some(&self.service.name), WaitingOn::EngineRestart);
                 let attempts = slot.current.map_or(0, |c| c.restart_count);
-                ServiceState::Failed { error: "it ended, and the Engine restarts it".to_owned(), attempts }
+                let error = "it ended, and the Engine restarts it".to_owned();
+                ServiceState::Failed { error, attempts, kind: Setback::Other }
             }
             Phase::Removing | Phase::Dead => ServiceState::Stopping,
             Phase::Completed | Phase::Ended(Verdict::Completed) => ServiceState::Completed,
@@ -346,12 +353,13 @@ impl Turn<'_, '_> {
         &self,
         until: crate::model::Timestamp,
         attempts: u32,
+        kind: Setback,
         error: String,
         decision: &mut Decision,
     ) -> ServiceState {
         decision.wake(until);
         decision.wait(Some(&self.service.name), WaitingOn::Backoff { until, attempts, error: error.clone() });
-        ServiceState::Failed { error, attempts }
+        ServiceState::Failed { error, attempts, kind }
     }
 
     /// What is still to be done before a created container may be started.

@@ -90,7 +90,7 @@ impl Turn<'_, '_> {
         let error = cause.to_string();
         decision.wait(Some(&self.service.name), WaitingOn::Breaker { until, error: error.clone() });
         let attempts = self.input.ledger.slots.get(&self.subject(slot)).map_or(0, |s| s.restarts);
-        Some(ServiceState::Failed { error, attempts })
+        Some(ServiceState::Failed { error, attempts, kind: cause.setback() })
     }
 
     /// Empties the service: its containers go, then its volumes that are named for that, and then it is made as if it had

@@ -86,7 +86,7 @@ impl Turn<'_, '_> {
                 let (at, attempt) = pace::after_removal(self.input, subject);
                 cause = Cause::Gone { attempt };
                 if at > self.input.now {
-                    return self.hold(at, attempt - 1, cause.to_string(), decision);
+                    return self.hold(at, attempt - 1, cause.setback(), cause.to_string(), decision);
                 }
                 if let Some(state) = self.rests(slot, &cause, decision) {
                     return state;
@@ -168,7 +168,7 @@ impl Turn<'_, '_> {
                 if let Some(old) = old {
                     self.stop(slot, old, Cause::Replaced, decision);
                 } else if *at > self.input.now {
-                    return self.hold(*at, *attempts, cause.to_string(), decision);
+                    return self.hold(*at, *attempts, cause.setback(), cause.to_string(), decision);
                 } else if let Some(state) = self.unready(decision) {
                     return state;
                 } else {

@@ -143,7 +143,7 @@ impl<'a> Drifting<'a> {
                 path: change.path,
                 desired: change.to,
                 observed: change.from,
-                repair: d.repair.as_str(),
+                repair: d.repair,
                 by_hand,
                 since: d.since,
             }

@@ -156,7 +156,7 @@ impl<'a> Slots<'a> {
                     path: path.to_owned(),
                     desired,
                     observed,
-                    repair: Repair::Recreate.as_str(),
+                    repair: Repair::Recreate,
                     by_hand: false,
                     since: None,
                 });

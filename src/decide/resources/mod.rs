@@ -10,6 +10,7 @@ use images::Images;
 use crate::decide::recovery::pace;
 use crate::decide::replica::slots::Slots;
 use crate::decide::{Action, Cause, Decision, Drift, FieldChange, Input, WaitingOn};
+use crate::model::fields::Repair;
 use crate::model::ledger::Subject;
 use crate::model::observed;
 use crate::model::service::MountSource;
@@ -70,7 +71,7 @@ fn networks(
         match same.split_first() {
             Some((kept, doubles)) => {
                 let differs = made::of_network(wanted, kept);
-                tell(decision, "networks", key, &differs, if ours(kept) { "recreate" } else { "blocked" });
+                tell(decision, "networks", key, &differs, if ours(kept) { Repair::Recreate } else { Repair::Blocked });
                 let free = || input.observed.containers.values().all(|c| !holds(c, kept) || may_go(input, project, c));
                 if !differs.is_empty() && ours(kept) && free() {
                     make_anew(input, kept, differs, detaching, decision);
@@ -109,7 +110,7 @@ fn networks(
 }
 
 /// Tells how a network or volume differs.
-fn tell(decision: &mut Decision, section: &str, key: &str, fields: &[FieldChange], repair: &'static str) {
+fn tell(decision: &mut Decision, section: &str, key: &str, fields: &[FieldChange], repair: Repair) {
     decision.drift.extend(fields.iter().map(|field| Drift {
         service: None,
         number: None,
@@ -175,7 +176,7 @@ fn volumes(input: &Input<'_>, project: &Project, decision: &mut Decision) -> BTr
         if let Some(volume) = input.observed.volumes.get(&wanted.name) {
             there.insert(key.clone());
             let fields = made::of_volume(wanted, volume);
-            tell(decision, "volumes", key, &fields, "blocked");
+            tell(decision, "volumes", key, &fields, Repair::Blocked);
             if !fields.is_empty() {
                 // Data is in it.
                 decision.wait(None, WaitingOn::Blocked { what: format!("volume {}", wanted.name), fields });

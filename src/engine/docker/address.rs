@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where an Engine listens.
@@ -84,21 +85,18 @@ impl Address {
         }
     }
 
-    /// What to do about a connection that failed for this reason.
-    pub(super) fn advice(&self, reason: &str) -> String {
-        let lower = reason.to_lowercase();
+    /// What to do about a connection that failed in this way; `reason`: the same in the system's words.
+    pub(super) fn advice(&self, kind: io::ErrorKind, reason: &str) -> String {
         match self {
-            Self::Unix(path) if lower.contains("permission denied") => format!(
+            Self::Unix(path) if kind == io::ErrorKind::PermissionDenied => format!(
                 "no permission for {}: run as root, or add the user to the socket's group (usermod -aG docker USER)",
                 path.display()
             ),
-            Self::Unix(_)
-                if ["no such file", "no such socket", "socket not found"].iter().any(|w| lower.contains(w)) =>
-            {
+            Self::Unix(_) if kind == io::ErrorKind::NotFound => {
                 "there is no such socket: start Docker (systemctl start docker), or name another with --engine"
                     .to_owned()
             }
-            Self::Unix(_) if lower.contains("connection refused") => {
+            Self::Unix(_) if kind == io::ErrorKind::ConnectionRefused => {
                 "nobody listens there: start Docker (systemctl start docker)".to_owned()
             }
             _ => reason.to_owned(),

@@ -36,8 +36,8 @@ impl Known {
     /// Says with a refusal why there were no credentials.
     pub(super) fn explain(&self, error: EngineError) -> EngineError {
         match (error, &self.trouble) {
-            (EngineError::Refused { status, message }, Some(trouble)) => {
-                EngineError::Refused { status, message: format!("{message} (asked without credentials: {trouble})") }
+            (EngineError::Refused { reason, message }, Some(trouble)) => {
+                EngineError::Refused { reason, message: format!("{message} (asked without credentials: {trouble})") }
             }
             (error, _) => error,
         }

@@ -8,11 +8,14 @@ mod convert;
 mod events;
 mod exec;
 pub(in crate::engine) mod fields;
+mod refusal;
 mod spec;
 mod update;
 mod usage;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +39,7 @@ use super::{
 use crate::model::fields::Fields;
 use crate::model::observed::{Capabilities, Container, Image};
 use crate::model::service::Hook;
+use crate::model::setback::Refusal;
 use crate::model::{ContainerId, ImageId, NetworkId, Timestamp};
 
 /// For a call that only looks.
@@ -51,6 +55,8 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 pub struct DockerEngine {
     docker: Docker,
     address: String,
+    /// What runs in containers, for all clones.
+    execs: Arc<exec::Execs>,
 }
 
 impl DockerEngine {
@@ -60,7 +66,7 @@ impl DockerEngine {
     /// When the address is of no form that is spoken here.
     pub fn new(address: &Address) -> Result<Self, EngineError> {
         let docker = client(address, bollard::API_DEFAULT_VERSION)?;
-        Ok(Self { docker, address: address.to_string() })
+        Ok(Self { docker, address: address.to_string(), execs: Arc::default() })
     }
 
     /// Whether the Engine answers: of all calls the cheapest.
@@ -73,7 +79,7 @@ impl DockerEngine {
 
     /// Another client of the same Engine and API, with connections of its own.
     fn another_client(&self) -> Result<Docker, EngineError> {
-        let unknown = |_| unreachable_error(&self.address, "no such address");
+        let unknown = |error| unreachable_error(&self.address, &io::Error::other(error));
         client(&Address::parse(&self.address).map_err(unknown)?, &self.docker.client_version())
     }
 
@@ -91,6 +97,24 @@ impl DockerEngine {
     async fn write<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, EngineError> {
         within(WRITE_TIMEOUT, &self.address, call).await
     }
+
+    /// A call about a container, of which the error then tells whether it is that one which is not there.
+    async fn write_to<T>(
+        &self,
+        id: &ContainerId,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, EngineError> {
+        self.write(call).await.map_err(|error| refusal::about(id, error))
+    }
+}
+
+/// The error that an Engine means which answers with this status and these words, to a call about this container.
+pub fn refused(status: u16, message: &str, id: Option<&ContainerId>) -> EngineError {
+    let error = refusal::error(Some(status), message);
+    match id {
+        Some(id) => refusal::about(id, error),
+        None => error,
+    }
 }
 
 fn client(address: &Address, version: &ClientVersion) -> Result<Docker, EngineError> {
@@ -98,8 +122,7 @@ fn client(address: &Address, version: &ClientVersion) -> Result<Docker, EngineEr
         Address::Unix(path) => Docker::connect_with_unix(&path.display().to_string(), LONGEST.as_secs(), version),
         Address::Tcp(host) => Docker::connect_with_http(host, LONGEST.as_secs(), version),
     };
-    client
-        .map_err(|e| EngineError::Unreachable { address: address.to_string(), reason: address.advice(&e.to_string()) })
+    client.map_err(|e| error(&address.to_string(), e))
 }
 
 async fn within<T>(
@@ -121,37 +144,39 @@ fn one_line(text: &str) -> String {
 fn error(address: &str, error: Error) -> EngineError {
     match error {
         Error::DockerResponseServerError { status_code, message } => {
-            EngineError::Refused { status: status_code, message: one_line(&message) }
+            refusal::error(Some(status_code), one_line(&message))
         }
-        Error::DockerStreamError { error } => EngineError::Refused { status: 400, message: error },
+        Error::DockerStreamError { error } => refusal::error(None, error),
         Error::RequestTimeoutError => EngineError::NoAnswer("timed out".into()),
-        Error::SocketNotFoundError(_) => unreachable_error(address, "there is no such socket"),
+        Error::SocketNotFoundError(_) => unreachable_error(address, &io::ErrorKind::NotFound.into()),
         Error::HyperLegacyError { err } if err.is_connect() => {
-            let mut reason = err.to_string();
-            let mut source = std::error::Error::source(&err);
-            while let Some(inner) = source {
-                reason = inner.to_string();
-                source = inner.source();
+            let mut inmost: &(dyn std::error::Error + 'static) = &err;
+            while let Some(source) = inmost.source() {
+                inmost = source;
             }
-            unreachable_error(address, &reason)
+            match inmost.downcast_ref::<io::Error>() {
+                Some(error) => unreachable_error(address, error),
+                None => unreachable_error(address, &io::Error::other(inmost.to_string())),
+            }
         }
         Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => EngineError::NotUnderstood(error.to_string()),
         other => EngineError::NoAnswer(other.to_string()),
     }
 }
 
-fn unreachable_error(address: &str, reason: &str) -> EngineError {
+fn unreachable_error(address: &str, error: &io::Error) -> EngineError {
+    let (kind, words) = (error.kind(), error.to_string());
     let reason = match Address::parse(address) {
-        Ok(parsed) => parsed.advice(reason),
-        Err(_) => reason.to_owned(),
+        Ok(parsed) => parsed.advice(kind, &words),
+        Err(_) => words,
     };
-    EngineError::Unreachable { address: address.to_owned(), reason }
+    EngineError::Unreachable { address: address.to_owned(), reason, denied: kind == io::ErrorKind::PermissionDenied }
 }
 
-/// A thing that is already as asked for.
-fn already(result: Result<(), EngineError>, statuses: &[u16]) -> Result<(), EngineError> {
+/// What is not there is gone already.
+fn unless_gone(result: Result<(), EngineError>) -> Result<(), EngineError> {
     match result {
-        Err(EngineError::Refused { status, .. }) if statuses.contains(&status) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
         other => other,
     }
 }
@@ -205,7 +230,7 @@ impl EngineRead for DockerEngine {
             }
             Err(error) if error.is_not_found() => Ok(None),
             // A reference that is none is found nowhere; the pull then says what is wrong with it.
-            Err(EngineError::Refused { status: 400, .. }) => Ok(None),
+            Err(EngineError::Refused { reason: Refusal::InvalidRequest, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -222,7 +247,7 @@ impl EngineWrite for DockerEngine {
     }
 
     async fn remove_network(&self, id: &NetworkId) -> Result<(), EngineError> {
-        already(self.write(self.docker.remove_network(id.as_str())).await, &[404])
+        unless_gone(self.write(self.docker.remove_network(id.as_str())).await)
     }
 
     async fn create_volume(&self, volume: &VolumeSpec<'_>) -> Result<(), EngineError> {
@@ -230,7 +255,7 @@ impl EngineWrite for DockerEngine {
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        already(self.write(self.docker.remove_volume(name, None::<RemoveVolumeOptions>)).await, &[404])
+        unless_gone(self.write(self.docker.remove_volume(name, None::<RemoveVolumeOptions>)).await)
     }
 
     async fn pull(&self, reference: &str, platform: Option<&str>) -> Result<(), EngineError> {
@@ -249,7 +274,7 @@ impl EngineWrite for DockerEngine {
             while let Some(line) = progress.next().await {
                 let line = line.map_err(|e| known.explain(error(&self.address, e)))?;
                 if let Some(message) = line.error_detail.and_then(|d| d.message) {
-                    return Err(known.explain(EngineError::Refused { status: 400, message }));
+                    return Err(known.explain(refusal::error(None, message)));
                 }
             }
             Ok(())
@@ -294,19 +319,19 @@ impl EngineWrite for DockerEngine {
     ) -> Result<(), EngineError> {
         let endpoint_config = Some(spec::endpoint(endpoint, self.api())?);
         let request = NetworkConnectRequest { container: container.to_string(), endpoint_config };
-        self.write(self.docker.connect_network(network.as_str(), request)).await
+        self.write_to(container, self.docker.connect_network(network.as_str(), request)).await
     }
 
     async fn disconnect(&self, network: &NetworkId, container: &ContainerId) -> Result<(), EngineError> {
         let request = NetworkDisconnectRequest { container: container.to_string(), force: Some(false) };
-        match self.write(self.docker.disconnect_network(network.as_str(), request)).await {
-            Err(EngineError::Refused { message, .. }) if message.contains("is not connected to") => Ok(()),
+        match self.write_to(container, self.docker.disconnect_network(network.as_str(), request)).await {
+            Err(EngineError::Refused { reason: Refusal::NotAttached, .. }) => Ok(()),
             other => other,
         }
     }
 
     async fn update(&self, id: &ContainerId, changes: &BTreeMap<String, Option<String>>) -> Result<(), EngineError> {
-        self.write(self.docker.update_container(id.as_str(), update::body(changes))).await
+        self.write_to(id, self.docker.update_container(id.as_str(), update::body(changes))).await
     }
 
     async fn copy_into(&self, id: &ContainerId, files: &[FileSpec<'_>]) -> Result<(), EngineError> {
@@ -316,7 +341,7 @@ impl EngineWrite for DockerEngine {
                 options = options.copy_uidgid("true");
             }
             let archive = bollard::body_full(archive::of(file, Timestamp::now()).into());
-            self.write(self.docker.upload_to_container(id.as_str(), Some(options.build()), archive)).await?;
+            self.write_to(id, self.docker.upload_to_container(id.as_str(), Some(options.build()), archive)).await?;
         }
         Ok(())
     }
@@ -330,7 +355,7 @@ impl EngineWrite for DockerEngine {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
-        already(self.write(self.docker.start_container(id.as_str(), None)).await, &[304])
+        self.write_to(id, self.docker.start_container(id.as_str(), None)).await
     }
 
     async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), EngineError> {
@@ -338,30 +363,29 @@ impl EngineWrite for DockerEngine {
         let options = StopContainerOptions { signal: None, t: seconds };
         let limit = WRITE_TIMEOUT + grace.unwrap_or(DEFAULT_GRACE).min(LONGEST);
         let call = self.docker.stop_container(id.as_str(), Some(options));
-        already(within(limit, &self.address, call).await, &[304, 404])
+        unless_gone(within(limit, &self.address, call).await)
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let call = self.docker.remove_container(id.as_str(), None::<RemoveContainerOptions>);
-        match self.write(call).await {
-            Err(EngineError::Refused { status: 404, .. }) => Ok(()),
-            Err(EngineError::Refused { status: 409, message }) if message.contains("already in progress") => Ok(()),
-            other => other,
+        match self.write_to(id, call).await {
+            Err(EngineError::Refused { reason: Refusal::BeingRemoved, .. }) => Ok(()),
+            other => unless_gone(other),
         }
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let options = RenameContainerOptionsBuilder::new().name(name).build();
-        self.write(self.docker.rename_container(id.as_str(), options)).await
+        self.write_to(id, self.docker.rename_container(id.as_str(), options)).await
     }
 
     async fn unpause(&self, id: &ContainerId) -> Result<(), EngineError> {
-        self.write(self.docker.unpause_container(id.as_str())).await
+        self.write_to(id, self.docker.unpause_container(id.as_str())).await
     }
 
     async fn signal(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::new().signal(signal).build();
-        self.write(self.docker.kill_container(id.as_str(), Some(options))).await
+        self.write_to(id, self.docker.kill_container(id.as_str(), Some(options))).await
     }
 }
 

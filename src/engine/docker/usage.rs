@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
-use super::DockerEngine;
 use super::address::Address;
+use super::{DockerEngine, refusal};
 use crate::engine::{EngineError, EngineUsage};
 use crate::model::usage::{Traffic, Usage};
 use crate::model::{ContainerId, Timestamp};
@@ -77,10 +78,10 @@ struct Moment {
 
 impl Messages {
     async fn begin(address: &str, path: &str) -> Result<Self, EngineError> {
-        let unreachable = |reason: &dyn std::fmt::Display| super::unreachable_error(address, &reason.to_string());
-        let io: Box<dyn Io> = match Address::parse(address).map_err(|error| unreachable(&error))? {
-            Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| unreachable(&error))?),
-            Address::Tcp(host) => Box::new(TcpStream::connect(host).await.map_err(|error| unreachable(&error))?),
+        let unreachable = |error: io::Error| super::unreachable_error(address, &error);
+        let io: Box<dyn Io> = match Address::parse(address).map_err(|error| unreachable(io::Error::other(error)))? {
+            Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
+            Address::Tcp(host) => Box::new(TcpStream::connect(host).await.map_err(unreachable)?),
         };
         let broken = |error: hyper::Error| EngineError::NoAnswer(error.to_string());
         let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(broken)?;
@@ -95,8 +96,7 @@ impl Messages {
         });
         let answer = answer.await.map_err(broken)?;
         if !answer.status().is_success() {
-            let message = "it tells no statistics".to_owned();
-            return Err(EngineError::Refused { status: answer.status().as_u16(), message });
+            return Err(refusal::error(Some(answer.status().as_u16()), "it tells no statistics"));
         }
         Ok(Self { connection, body: answer.into_body(), rest: Vec::new(), before: None })
     }

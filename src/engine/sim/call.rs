@@ -91,12 +91,10 @@ impl fmt::Display for Call {
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upset {
-    /// The answer is this error status, whether it took effect or not.
+    /// The answer is that the Engine came to grief over it, whether it took effect or not.
     Fails {
         /// Whether the call took effect all the same.
         effect: bool,
-        /// 500, 507, …
-        status: u16,
     },
     /// There is no answer.
     Silent {

@@ -14,7 +14,7 @@ use super::blueprint::Blueprint;
 use super::call::{Call, Upset};
 use super::container::no_such;
 use super::world::World;
-use super::{Shared, SimEngine, pace, refused};
+use super::{DISK_FULL, Shared, SimEngine, pace, refused};
 use crate::engine::{
     BuildSpec, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo, EngineRead,
     EngineUsage, EngineWrite, FileSpec, Listing, NetworkSpec, VolumeSpec, docker,
@@ -23,6 +23,7 @@ use crate::model::fields::Fields;
 use crate::model::health::{Reach, Way};
 use crate::model::observed::{Container, Image};
 use crate::model::service::{Hook, ProbeKind};
+use crate::model::setback::{Missing, Refusal};
 use crate::model::usage::Usage;
 use crate::model::{ContainerId, NetworkId, Timestamp};
 use crate::probe::{Document, Outcome, Prober};
@@ -35,7 +36,7 @@ pub struct Client {
 }
 
 fn gone_away() -> EngineError {
-    EngineError::Unreachable { address: "simulated".to_owned(), reason: "connection refused".to_owned() }
+    EngineError::Unreachable { address: "simulated".to_owned(), reason: "connection refused".to_owned(), denied: false }
 }
 
 fn broken() -> EngineError {
@@ -44,7 +45,7 @@ fn broken() -> EngineError {
 
 /// There is no such thing, in the Engine's words where they are of a container.
 fn missing(call: &Call) -> EngineError {
-    call.container().map_or_else(|| refused(404, "there is no such thing"), no_such)
+    call.container().map_or_else(|| refused(Refusal::NotFound(Missing::Other), "there is no such thing"), no_such)
 }
 
 /// How a call goes on.
@@ -123,7 +124,7 @@ impl Client {
             }
             match course.upset {
                 Some(Upset::Behind { by }) => Ok(look(world, by.max(lag))),
-                Some(Upset::Fails { status, .. }) => Err(refused(status, "something went wrong")),
+                Some(Upset::Fails { .. }) => Err(refused(Refusal::ServerError, "something went wrong")),
                 Some(Upset::Missing) => Err(missing(&call)),
                 Some(Upset::Silent { .. }) => Err(EngineError::NoAnswer("timed out".to_owned())),
                 Some(Upset::Dies { .. }) => {
@@ -215,10 +216,29 @@ impl Client {
         let lost = self.with(|world| world.away || world.epoch != course.epoch);
         match course.upset {
             _ if lost => Err(broken()),
-            Some(Upset::Fails { status, .. }) => Err(refused(status, "something went wrong")),
+            Some(Upset::Fails { .. }) => Err(refused(Refusal::ServerError, "something went wrong")),
             Some(Upset::Silent { .. }) => Err(EngineError::NoAnswer("timed out".to_owned())),
             Some(Upset::Missing) => Err(missing(&call)),
             _ => answer,
+        }
+    }
+
+    /// Runs a command in a container, by its script; an error: why it was not begun, or that it was given up.
+    async fn command(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<(), String> {
+        match self.with(|world| world.begin_command(id, command)) {
+            Ok(takes) if takes > timeout => {
+                tokio::time::sleep(timeout).await;
+                self.with(|world| world.give_up(id, command));
+                Err(format!("`{}` took longer than {timeout:?}", command.join(" ")))
+            }
+            Ok(takes) => {
+                tokio::time::sleep(takes).await;
+                Ok(())
+            }
+            Err(why) => {
+                tokio::time::sleep(pace::CHECK).await;
+                Err(why)
+            }
         }
     }
 
@@ -359,7 +379,7 @@ impl EngineWrite for Client {
             world.disconnect(&name, &id)
         };
         match self.write(call, disconnect).await {
-            Err(EngineError::Refused { message, .. }) if message.contains("is not connected to") => Ok(()),
+            Err(EngineError::Refused { reason: Refusal::NotAttached, .. }) => Ok(()),
             other => other,
         }
     }
@@ -374,23 +394,31 @@ impl EngineWrite for Client {
         let call = Call::CopyInto { id: id.clone() };
         self.write(call, move |world| {
             if world.full {
-                return Err(refused(500, "no space left on device"));
+                return Err(refused(DISK_FULL, "no space left on device"));
             }
             world.container(&container).map(|_| ()).ok_or_else(|| no_such(&container))
         })
         .await
     }
 
-    async fn check(&self, id: &ContainerId, _: &[String], _: Duration) -> Result<Option<String>, EngineError> {
-        tokio::time::sleep(super::pace::CHECK).await;
+    async fn check(&self, id: &ContainerId, test: &[String], timeout: Duration) -> Result<Option<String>, EngineError> {
+        let ended = self.command(id, test, timeout).await;
         self.with(|world| {
-            if world.away { Err(gone_away()) } else { Ok((!world.would_pass(id)).then(|| "it fails".to_owned())) }
+            if world.away {
+                return Err(gone_away());
+            }
+            Ok(ended.err().or_else(|| (!world.would_pass(id)).then(|| "it fails".to_owned())))
         })
     }
 
-    async fn run_hook(&self, id: &ContainerId, _: &Hook, _: Duration) -> Result<(), EngineError> {
+    async fn run_hook(&self, id: &ContainerId, hook: &Hook, timeout: Duration) -> Result<(), EngineError> {
         let container = id.clone();
-        self.write(Call::Hook { id: id.clone() }, move |world| world.signal(&container)).await
+        self.write(Call::Hook { id: id.clone() }, move |world| world.signal(&container)).await?;
+        if self.with(|world| world.commands_take(id)).is_some() {
+            let ended = self.command(id, &hook.command, timeout).await;
+            return self.answer(ended.map_err(EngineError::CommandFailed)).await;
+        }
+        Ok(())
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {

@@ -7,8 +7,10 @@ use super::blueprint::Blueprint;
 use super::script::Script;
 use super::{pace, refused};
 use crate::engine::EngineError;
+use crate::engine::unfinished::Running;
 use crate::model::observed::{Container, ContainerState, Health};
 use crate::model::service::RestartPolicy;
+use crate::model::setback::{Missing, Refusal};
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
 
 /// A container.
@@ -39,6 +41,8 @@ pub struct Simulated {
     pub(super) restart_delay: Duration,
     /// How it ended last: code, and whether for want of memory.
     pub(super) ended: (i64, bool, Timestamp),
+    /// Commands that run in it, each until then.
+    pub(super) commands: Vec<(Running, Timestamp)>,
     before: Option<(Timestamp, Box<Container>)>,
 }
 
@@ -93,6 +97,7 @@ impl Simulated {
             started: now,
             restart_delay: Duration::ZERO,
             ended: (0, false, now),
+            commands: Vec::new(),
             before: None,
         }
     }
@@ -141,5 +146,5 @@ impl Simulated {
 }
 
 pub(super) fn no_such(id: &ContainerId) -> EngineError {
-    refused(404, format!("No such container: {id}"))
+    refused(Refusal::NotFound(Missing::Itself), format!("No such container: {id}"))
 }

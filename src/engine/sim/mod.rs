@@ -11,6 +11,7 @@
 mod blueprint;
 mod call;
 mod client;
+mod commands;
 mod container;
 mod events;
 mod pace;
@@ -32,6 +33,7 @@ pub use world::{Calm, Director, Model, World};
 
 use super::EngineError;
 use crate::model::Timestamp;
+use crate::model::setback::{Refusal, Resource};
 
 /// A simulated Engine; a clone is the same one.
 #[derive(Clone)]
@@ -123,6 +125,8 @@ async fn pass_time(shared: Arc<Shared>) {
 }
 
 /// The Engine's clear no.
-fn refused(status: u16, message: impl Into<String>) -> EngineError {
-    EngineError::Refused { status, message: message.into() }
+fn refused(reason: Refusal, message: impl Into<String>) -> EngineError {
+    EngineError::Refused { reason, message: message.into() }
 }
+
+const DISK_FULL: Refusal = Refusal::OutOf(Resource::Disk);

@@ -17,6 +17,8 @@ pub struct Script {
     pub healthy_after: Option<Duration>,
     /// From so long after its start on its check fails.
     pub sick_after: Option<Duration>,
+    /// So long a command takes that is run in it: a check, a hook. What is given up before runs on. `None`: no time.
+    pub commands_take: Option<Duration>,
     /// How it takes being asked to end.
     pub on_stop: OnStop,
 }
@@ -51,6 +53,7 @@ impl Default for Script {
             leaks: None,
             healthy_after: Some(Duration::ZERO),
             sick_after: None,
+            commands_take: None,
             on_stop: OnStop { takes: Duration::from_millis(20), code: 0 },
         }
     }

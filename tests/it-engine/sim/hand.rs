@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use evenkeel::engine::EngineError;
+use evenkeel::engine::{EngineError, docker};
 use evenkeel::model::{ContainerId, ProjectName, ServiceName};
 use serde_json::{Value, json};
 
@@ -24,13 +24,18 @@ impl RealHand {
         Self { engine, project: project.to_owned(), foreign: Mutex::default() }
     }
 
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, EngineError> {
+    fn call(
+        &self,
+        id: Option<&ContainerId>,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, EngineError> {
         let (status, answer) = self.engine.try_call(method, path, body);
         if status < 400 {
             return Ok(answer);
         }
-        let message = answer["message"].as_str().unwrap_or_default().trim().to_owned();
-        Err(EngineError::Refused { status, message })
+        Err(docker::refused(status, answer["message"].as_str().unwrap_or_default().trim(), id))
     }
 }
 
@@ -51,15 +56,15 @@ impl Hand for RealHand {
     }
 
     fn kill(&self, id: &ContainerId, signal: &str) -> Answer {
-        self.call("POST", &format!("/containers/{id}/kill?signal={signal}"), None).map(|_| ())
+        self.call(Some(id), "POST", &format!("/containers/{id}/kill?signal={signal}"), None).map(|_| ())
     }
 
     fn remove(&self, id: &ContainerId) -> Answer {
-        self.call("DELETE", &format!("/containers/{id}?force=1"), None).map(|_| ())
+        self.call(Some(id), "DELETE", &format!("/containers/{id}?force=1"), None).map(|_| ())
     }
 
     fn pause(&self, id: &ContainerId) -> Answer {
-        self.call("POST", &format!("/containers/{id}/pause"), None).map(|_| ())
+        self.call(Some(id), "POST", &format!("/containers/{id}/pause"), None).map(|_| ())
     }
 
     fn heard(&self) {
@@ -68,7 +73,7 @@ impl Hand for RealHand {
 
     fn update(&self, id: &ContainerId, memory: u64, nano_cpus: i64) -> Answer {
         let body = json!({ "Memory": memory, "MemorySwap": -1, "NanoCpus": nano_cpus });
-        self.call("POST", &format!("/containers/{id}/update"), Some(&body)).map(|_| ())
+        self.call(Some(id), "POST", &format!("/containers/{id}/update"), Some(&body)).map(|_| ())
     }
 
     fn limits(&self, id: &ContainerId) -> (u64, i64) {
@@ -78,12 +83,12 @@ impl Hand for RealHand {
 
     fn disconnect(&self, network: &str, id: &ContainerId) -> Answer {
         let body = json!({ "Container": id.as_str(), "Force": false });
-        self.call("POST", &format!("/networks/{network}/disconnect"), Some(&body)).map(|_| ())
+        self.call(Some(id), "POST", &format!("/networks/{network}/disconnect"), Some(&body)).map(|_| ())
     }
 
     fn foreign(&self, name: &str, image: &str) -> Result<ContainerId, EngineError> {
         let body = json!({ "Image": image, "HostConfig": { "NetworkMode": "none" } });
-        let made = self.call("POST", &format!("/containers/create?name={name}"), Some(&body))?;
+        let made = self.call(None, "POST", &format!("/containers/create?name={name}"), Some(&body))?;
         let id = made["Id"].as_str().unwrap_or_default().to_owned();
         self.foreign.lock().expect("the list of foreign containers").push(id.clone());
         Ok(ContainerId::trusted(id))

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use evenkeel::engine::{
     BuildSpec, ContainerEvent, ContainerSpec, EndpointSpec, EngineError, EngineEvent, EngineEvents, EngineInfo,
     EngineRead, EngineUsage, EngineWrite, EventKind, FileSpec, ListedContainer, Listing, NetworkSpec, VolumeSpec,
+    docker,
 };
 use evenkeel::model::fields::Fields;
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health, Image, Network, Observed, Volume};
@@ -50,7 +51,11 @@ impl Fake {
 
     fn answers(&self) -> Answer<()> {
         if self.away.load(Ordering::SeqCst) {
-            return Err(EngineError::Unreachable { address: "memory".into(), reason: "it is away".into() });
+            return Err(EngineError::Unreachable {
+                address: "memory".into(),
+                reason: "it is away".into(),
+                denied: false,
+            });
         }
         Ok(())
     }
@@ -62,7 +67,7 @@ impl Fake {
     fn change(&self, id: &ContainerId, event: ContainerEvent, change: impl FnOnce(&mut Container)) -> Answer<()> {
         self.answers()?;
         let mut state = self.state.lock().unwrap();
-        let missing = || EngineError::Refused { status: 404, message: format!("No such container: {id}") };
+        let missing = || docker::refused(404, &format!("No such container: {id}"), Some(id));
         let container = state.containers.get_mut(id).ok_or_else(missing)?;
         change(container);
         self.tell(container, event);
@@ -258,7 +263,7 @@ impl EngineWrite for Fake {
 
     async fn start(&self, id: &ContainerId) -> Answer<()> {
         if let Some(message) = self.refusal.lock().unwrap().clone() {
-            return Err(EngineError::Refused { status: 400, message });
+            return Err(docker::refused(400, &message, Some(id)));
         }
         self.change(id, ContainerEvent::Started, |c| c.state = ContainerState::Running { since: Timestamp::now() })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use evenkeel::api::{ApiState, router};
+use evenkeel::api::{ApiState, Limits, router};
 use evenkeel::control::ledger::{Lock, Store};
 use evenkeel::control::publish::Snapshot;
 use evenkeel::control::intake::watch::{WatchOptions, read};
@@ -38,7 +38,7 @@ pub const BROKEN: (&str, &str) = ("broken.yaml", "services: {a: {image: x, imag:
 pub struct House {
     pub engine: Arc<Fake>,
     pub handle: Handle,
-    router: Router,
+    pub router: Router,
     dir: tempfile::TempDir,
     _lock: Lock,
     _rereads: mpsc::Receiver<tokio::time::Instant>,
@@ -78,6 +78,17 @@ impl House {
 
     /// One that has not read its manifests yet.
     pub fn unread(away: bool) -> Self {
+        Self::made(away, Limits::default())
+    }
+
+    /// One whose clients may take no more than that.
+    pub fn within(files: &[(&str, &str)], limits: Limits) -> Self {
+        let house = Self::made(false, limits);
+        house.read(files);
+        house
+    }
+
+    fn made(away: bool, limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("manifests")).unwrap();
         let options = Options {
@@ -95,7 +106,7 @@ impl House {
         let (follower, counts) = (handle.follow(), metrics.clone());
         tokio::spawn(async move { counts.follow(follower).await });
         tokio::spawn(controller.run());
-        let router = router(ApiState { control: handle.clone(), metrics });
+        let router = router(ApiState::new(handle.clone(), metrics, limits));
         Self { engine, handle, router, dir, _lock: lock, _rereads: asked }
     }
 

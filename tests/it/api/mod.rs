@@ -6,4 +6,5 @@ mod health;
 pub mod house;
 mod metrics;
 mod projects;
+mod serve;
 mod services;

@@ -3,6 +3,7 @@
 use evenkeel::decide::{Action, memory};
 use evenkeel::model::ledger::Subject;
 use evenkeel::model::observed::Health;
+use evenkeel::model::setback::Setback;
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{ContainerId, ProjectName, ServiceName};
 use expect_test::{Expect, expect};
@@ -295,7 +296,7 @@ fn a_job_in_doubt(ran: bool) -> (Scene, ContainerId) {
     if ran {
         scene.world.end(&container, 0, false, true);
     }
-    memory::failed(&mut scene.ledger, None, step, memory::Trouble::Unknown, "no answer", scene.world.now);
+    memory::failed(&mut scene.ledger, None, step, Setback::Unanswered, "no answer", scene.world.now);
     scene.change(&job("first"));
     (scene, container)
 }

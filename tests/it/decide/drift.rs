@@ -7,6 +7,7 @@ use evenkeel::decide::{Action, memory};
 use evenkeel::model::ContainerId;
 use evenkeel::model::fields::{Difference, Repair};
 use evenkeel::model::ledger::{Repairs, Subject};
+use evenkeel::model::setback::Setback;
 use evenkeel::model::{ServiceName, Timestamp};
 use expect_test::expect;
 
@@ -198,7 +199,7 @@ fn a_change_in_place_that_is_refused_is_tried_later_and_later_and_keeps_nobody_d
         write!(text, "{decision}").unwrap();
         for step in &decision.steps {
             memory::begins(&mut scene.ledger, Some(&project), step, now);
-            let trouble = memory::Trouble::Other;
+            let trouble = Setback::Other;
             memory::failed(&mut scene.ledger, Some(&project), step, trouble, "it uses more than that", now);
         }
         scene.world.pass(1);
@@ -248,7 +249,7 @@ fn a_start_that_fails_after_refused_changes_is_tried_again_soon() {
         let (decision, now, project) = (scene.decide(), scene.now(), scene.project.clone());
         let step = decision.steps.first().expect("there is a step");
         memory::begins(&mut scene.ledger, Some(&project), step, now);
-        memory::failed(&mut scene.ledger, Some(&project), step, memory::Trouble::Other, "no", now)
+        memory::failed(&mut scene.ledger, Some(&project), step, Setback::Other, "no", now)
     };
     let mut attempts = Vec::new();
     for _ in 0..4 {

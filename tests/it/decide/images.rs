@@ -6,6 +6,7 @@ use super::scene::Scene;
 use evenkeel::decide::{Action, forecast, memory};
 use evenkeel::model::ledger::Subject;
 use evenkeel::model::observed::ContainerState;
+use evenkeel::model::setback::Setback;
 use evenkeel::model::{ImageId, ServiceName};
 
 const ALWAYS: &str = "services: {web: {image: 'web:1', pull_policy: always}}";
@@ -29,7 +30,7 @@ fn fails(scene: &mut Scene, error: &str) {
     let step = decision.steps.iter().find(|s| supplies(&s.action)).expect("an image is fetched or built");
     memory::begins(&mut scene.ledger, Some(&scene.project), step, scene.world.now);
     let (project, now) = (scene.project.clone(), scene.world.now);
-    memory::failed(&mut scene.ledger, Some(&project), step, memory::Trouble::Other, error, now);
+    memory::failed(&mut scene.ledger, Some(&project), step, Setback::Other, error, now);
 }
 
 #[test]

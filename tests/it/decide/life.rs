@@ -7,6 +7,7 @@ use evenkeel::decide::{
 };
 use evenkeel::model::ledger::{ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, Container, ContainerState, Health};
+use evenkeel::model::setback::Setback;
 use evenkeel::model::{ContainerId, ImageId, InstanceId, Project, ProjectName};
 
 use super::world::{Run, World};
@@ -200,7 +201,7 @@ impl Life {
     fn fail(&mut self, step: &Step, error: &str) {
         self.trace.push(format!("failed: {}: {error}\n", step.action));
         let target = (!self.removed).then_some(&self.project);
-        memory::failed(&mut self.ledger, target, step, memory::Trouble::Other, error, self.world.now);
+        memory::failed(&mut self.ledger, target, step, Setback::Other, error, self.world.now);
     }
 
     /// What a container does once it is started.

@@ -9,6 +9,7 @@ use evenkeel::decide::{
 };
 use evenkeel::model::ledger::{Down, Failure, Healthy, ProjectLedger, Subject};
 use evenkeel::model::observed::{Capabilities, ContainerState, Health};
+use evenkeel::model::setback::Setback;
 use evenkeel::model::state::ProjectState;
 use evenkeel::model::{ContainerId, ImageId, InstanceId, Project, ProjectName, ServiceName, Timestamp};
 
@@ -194,7 +195,7 @@ impl Scene {
                 step.action.container().map(|id| memory::seen(&mut self.ledger, id));
             }
             Err(error) => {
-                memory::failed(&mut self.ledger, target, step, memory::Trouble::Other, &error, self.world.now);
+                memory::failed(&mut self.ledger, target, step, Setback::Other, &error, self.world.now);
             }
         }
     }
@@ -307,7 +308,9 @@ impl Scene {
         let config = self.project.services[service].config_hash.clone();
         let last = self.world.now;
         let error = error.to_owned();
-        let failure = Failure { attempts, last, error, config, came_down: false, in_place: false, not_before: None };
+        let (came_down, in_place, not_before) = (false, false, None);
+        let kind = Setback::Other;
+        let failure = Failure { attempts, last, kind, error, config, came_down, in_place, not_before };
         self.ledger.failures.insert(subject, failure);
     }
 

@@ -2,6 +2,7 @@
 
 #[path = "../../support/behaviour/mod.rs"]
 mod behaviour;
+mod commands;
 mod looks;
 #[path = "../../support/scene/mod.rs"]
 mod scene;

@@ -113,14 +113,14 @@ impl Scene {
     fn answered<T>(&self, what: impl Display, answer: &Result<T, EngineError>) {
         match answer {
             Ok(_) => self.say(format_args!("{what}: ok")),
-            Err(EngineError::Refused { status, message }) if message.contains("network endpoints: ") => {
+            Err(EngineError::Refused { reason, message }) if message.contains("network endpoints: ") => {
                 // The names come in any order.
                 let (words, names) = message.split_once("endpoints: ").expect("names");
                 let mut names: Vec<&str> = names.split(", ").collect();
                 names.sort_unstable();
-                self.say(format_args!("{what}: {status} {words}endpoints: {}", names.join(", ")));
+                self.say(format_args!("{what}: {reason:?}: {words}endpoints: {}", names.join(", ")));
             }
-            Err(EngineError::Refused { status, message }) => self.say(format_args!("{what}: {status} {message}")),
+            Err(EngineError::Refused { reason, message }) => self.say(format_args!("{what}: {reason:?}: {message}")),
             Err(other) => panic!("{what}: {other}"),
         }
     }

@@ -99,6 +99,8 @@ format_types! {
         in_place: bool,
         #[serde(default)]
         not_before: Option<Timestamp>,
+    } + {
+        kind: Default::default(),
     }
     Contents {
         pid: u32,

@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{DockerEngine, auth, error};
+use super::{DockerEngine, auth, error, refusal};
 use crate::engine::{BuildSpec, EngineError};
 use crate::model::labels;
 use crate::model::service::Build;
@@ -36,7 +36,7 @@ const READER_ENDS: Duration = Duration::from_secs(1);
 /// Sends the context and waits until the image is there under all its names. A context that is an address is fetched by
 /// the Engine.
 pub(super) async fn run(engine: &DockerEngine, spec: &BuildSpec<'_>) -> Result<(), EngineError> {
-    let refused = |message: String| EngineError::Refused { status: 400, message };
+    let refused = EngineError::NotAsked;
     let build = spec.build;
     let builder = Builder::choose(build, engine.api());
     if !Path::new(&build.context).is_absolute() {
@@ -172,7 +172,7 @@ async fn send_with(
     while let Some(info) = output.next().await {
         let info = info.map_err(|e| teller.explain(error(address, e)))?;
         if let Some(message) = info.error_detail.and_then(|d| d.message) {
-            return Err(teller.explain(EngineError::Refused { status: 400, message }));
+            return Err(teller.explain(refusal::error(None, message)));
         }
         let news = info.aux.map(|told| progress.news(told)).unwrap_or_default();
         news.into_iter().chain(info.stream.map(Told::by_classic)).for_each(|told| teller.tell(told));
@@ -219,7 +219,7 @@ impl Teller {
 
     fn explain(&mut self, error: EngineError) -> EngineError {
         let error = match error {
-            EngineError::Refused { status, message } => EngineError::Refused { status, message: self.masked(&message) },
+            EngineError::Refused { reason, message } => EngineError::Refused { reason, message: self.masked(&message) },
             other => other,
         };
         self.last.explain(error)
@@ -262,9 +262,9 @@ impl Last {
         let open = std::mem::take(&mut self.open);
         self.keep(&open);
         match error {
-            EngineError::Refused { status, message } if !self.lines.is_empty() => {
+            EngineError::Refused { reason, message } if !self.lines.is_empty() => {
                 let lines = self.lines.iter().map(String::as_str).collect::<Vec<_>>().join(" | ");
-                EngineError::Refused { status, message: format!("{message}; the builder's last lines: {lines}") }
+                EngineError::Refused { reason, message: format!("{message}; the builder's last lines: {lines}") }
             }
             other => other,
         }
@@ -363,7 +363,7 @@ mod tests {
         let build = Build { args, ..Build::default() };
         let mut teller = Teller::of(&BuildSpec { image: "shop-web", build: &build, platform: None });
         teller.tell(Told::Step("[1/2] RUN curl -H s3cret! x1\n".into()));
-        let error = teller.explain(EngineError::Refused { status: 400, message: "curl s3cret! failed".into() });
+        let error = teller.explain(refusal::error(None, "curl s3cret! failed"));
         let told = error.to_string();
         assert!(told.contains("curl *** failed") && told.contains("[1/2] RUN curl -H *** x1"), "{told}");
     }
@@ -376,7 +376,7 @@ mod tests {
             last.take("ne and \u{1b}[1;91mhalf\u{1b}[0m\n\n");
         }
         last.take("Removing intermediate container 1234\nthe end");
-        let error = last.explain(EngineError::Refused { status: 400, message: "it failed".into() }).to_string();
+        let error = last.explain(refusal::error(None, "it failed")).to_string();
         assert!(error.starts_with("it failed; the builder's last lines: line"), "{error}");
         assert!(error.ends_with("line 29 | line and half | the end"), "{error}");
         assert_eq!(error.matches(" | ").count(), LAST_LINES - 1);

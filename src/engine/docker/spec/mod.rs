@@ -26,7 +26,7 @@ fn nanos(duration: Option<Duration>) -> Option<i64> {
 
 /// What cannot be asked of this Engine at all.
 fn refused(message: impl Into<String>) -> EngineError {
-    EngineError::Refused { status: 400, message: message.into() }
+    EngineError::NotAsked(message.into())
 }
 
 /// A word of the Engine's, as its client's type.

@@ -6,7 +6,10 @@ use super::World;
 use crate::engine::sim::container::{Simulated, no_such};
 use crate::engine::sim::refused;
 use crate::engine::{EngineError, EventKind};
+use crate::model::setback::{Missing, Refusal};
 use crate::model::{ContainerId, NetworkId};
+
+const NO_NETWORK: Refusal = Refusal::NotFound(Missing::Network);
 
 impl World {
     /// Attaches it to its networks. What was done of it is undone when one of them cannot be had.
@@ -53,18 +56,19 @@ impl World {
     pub(super) fn resolve(&self, name: &str, bound: Option<&NetworkId>) -> Result<NetworkId, EngineError> {
         if let Some(bound) = bound {
             let found = self.networks.get(bound).map(|n| n.id.clone());
-            return found.ok_or_else(|| refused(404, format!("network {bound} not found")));
+            return found.ok_or_else(|| refused(NO_NETWORK, format!("network {bound} not found")));
         }
         if let Some(network) = self.networks.get(&NetworkId::trusted(name)) {
             return Ok(network.id.clone());
         }
         let found = self.network_names.get(name);
         match (found.and_then(BTreeSet::first), found.map_or(0, BTreeSet::len)) {
-            (None, _) => Err(refused(404, format!("network {name} not found"))),
+            (None, _) => Err(refused(NO_NETWORK, format!("network {name} not found"))),
             (Some(network), 1) => Ok(network.clone()),
-            (Some(_), matches) => {
-                Err(refused(400, format!("network {name} is ambiguous ({matches} matches found on name)")))
-            }
+            (Some(_), matches) => Err(refused(
+                Refusal::InvalidRequest,
+                format!("network {name} is ambiguous ({matches} matches found on name)"),
+            )),
         }
     }
 
@@ -104,7 +108,7 @@ impl World {
                     "driver failed programming external connectivity on endpoint {} ({:064x}): Bind for {address}:{} failed: port is already allocated",
                     container.seen.name, container.run, port.0
                 );
-                return Err(refused(500, message));
+                return Err(refused(Refusal::PortTaken, message));
             }
         }
         Ok(())
@@ -126,7 +130,7 @@ impl World {
         let runs = self.containers.get(id).ok_or_else(|| no_such(id))?.has_process();
         let Some(name) = self.networks.get(network).map(|n| n.name.clone()) else {
             if runs {
-                return Err(refused(404, format!("network {network} not found")));
+                return Err(refused(NO_NETWORK, format!("network {network} not found")));
             }
             // It is taken down unseen, and the next start fails for it.
             let container = self.get(id)?;
@@ -138,16 +142,16 @@ impl World {
         if container.made_of.no_network {
             let message =
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode";
-            return Err(refused(400, message));
+            return Err(refused(Refusal::InvalidRequest, message));
         }
         if (container.made_of.lives_in.is_some() && runs) || container.made_of.host_network {
             let message = "container sharing network namespace with another container or host cannot be connected to any other network";
-            return Err(refused(400, message));
+            return Err(refused(Refusal::InvalidRequest, message));
         }
         let known = container.seen.networks.contains(network.as_str()) || container.seen.networks.contains(&name);
         if known && runs {
             let message = format!("endpoint with name {} already exists in network {name}", container.seen.name);
-            return Err(refused(403, message));
+            return Err(refused(Refusal::Other, message));
         }
         if !known {
             container.made_of.networks.push(name.clone());
@@ -175,7 +179,10 @@ impl World {
         container.made_of.networks.retain(|n| n != network);
         if container.made_of.networks.len() == count {
             let the = if runs { "" } else { "the " };
-            return Err(refused(500, format!("container {id} is not connected to {the}network {network}")));
+            return Err(refused(
+                Refusal::NotAttached,
+                format!("container {id} is not connected to {the}network {network}"),
+            ));
         }
         container.bound.remove(network);
         self.show_networks(id);

@@ -6,9 +6,10 @@ use super::{Due, World};
 use crate::engine::sim::blueprint::Blueprint;
 use crate::engine::sim::container::{Simulated, no_such};
 use crate::engine::sim::script::Script;
-use crate::engine::sim::{pace, refused};
+use crate::engine::sim::{DISK_FULL, pace, refused};
 use crate::engine::{ContainerEvent, EngineError, EventKind};
 use crate::model::observed::ContainerState;
+use crate::model::setback::{Missing, Refusal};
 use crate::model::{ContainerId, NetworkId};
 
 /// What the Engine takes as a container's name.
@@ -47,22 +48,22 @@ impl World {
     /// Makes a container, without starting it; refused where the name is taken or the image is not there.
     pub fn create(&mut self, mut made_of: Blueprint) -> Result<ContainerId, EngineError> {
         let Some(image) = self.images.get(&made_of.image).cloned() else {
-            return Err(refused(404, format!("No such image: {}", made_of.image)));
+            return Err(refused(Refusal::NotFound(Missing::Image), format!("No such image: {}", made_of.image)));
         };
         if let Err(words) = valid_name(&made_of.name) {
-            return Err(refused(400, words));
+            return Err(refused(Refusal::InvalidRequest, words));
         }
         if let Some(other) = self.find(&made_of.name) {
-            return Err(refused(409, taken(&made_of.name, other)));
+            return Err(refused(Refusal::NameTaken, taken(&made_of.name, other)));
         }
         if made_of.networks.len() > 1 && !self.capabilities().several_networks_at_creation() {
             let mut names = made_of.networks.clone();
             names.sort();
             let message = format!("Container cannot be connected to network endpoints: {}", names.join(", "));
-            return Err(refused(400, message));
+            return Err(refused(Refusal::InvalidRequest, message));
         }
         if self.full {
-            return Err(refused(500, "mkdir /var/lib/docker/overlay2: no space left on device"));
+            return Err(refused(DISK_FULL, "mkdir /var/lib/docker/overlay2: no space left on device"));
         }
         // What is asked for by its id is kept by its name, and bound to that id.
         let mut by_id = BTreeMap::new();
@@ -103,7 +104,7 @@ impl World {
                     "You cannot remove a {} container {id}. {first} the container before attempting removal or force remove",
                     state.as_str()
                 );
-                return Err(refused(409, message));
+                return Err(refused(Refusal::Other, message));
             }
             _ => {}
         }
@@ -138,14 +139,14 @@ impl World {
     pub fn rename(&mut self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let container = self.containers.get(id).ok_or_else(|| no_such(id))?;
         if container.seen.name == name {
-            return Err(refused(400, "Renaming a container with the same name as its current name"));
+            return Err(refused(Refusal::InvalidRequest, "Renaming a container with the same name as its current name"));
         }
         let allocating = "Error when allocating new name: ";
         if let Err(words) = valid_name(name) {
-            return Err(refused(400, format!("{allocating}{words}")));
+            return Err(refused(Refusal::InvalidRequest, format!("{allocating}{words}")));
         }
         if let Some(other) = self.find(name) {
-            return Err(refused(409, format!("{allocating}{}", taken(name, other))));
+            return Err(refused(Refusal::NameTaken, format!("{allocating}{}", taken(name, other))));
         }
         let before = std::mem::replace(&mut self.get(id)?.seen.name, name.to_owned());
         self.names.remove(&before);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{Due, World};
 use crate::engine::sim::container::{Simulated, no_such};
-use crate::engine::sim::{pace, refused};
-use crate::engine::{ContainerEvent, EngineError};
+use crate::engine::sim::{DISK_FULL, pace, refused};
+use crate::engine::{ContainerEvent, EngineError, docker};
 use crate::model::ContainerId;
 use crate::model::observed::{ContainerState, Health};
 use crate::model::service::RestartPolicy;
+use crate::model::setback::{Missing, Refusal};
 
 /// Docker's delay before a restart: 100 ms, doubling to a minute, from the start again after 10 s of running.
 const FIRST_RESTART: Duration = Duration::from_millis(100);
@@ -22,10 +23,10 @@ impl World {
         match container.seen.state {
             ContainerState::Running { .. } | ContainerState::Restarting => return Ok(()),
             ContainerState::Paused => {
-                return Err(refused(409, "cannot start a paused container, try unpause instead"));
+                return Err(refused(Refusal::Other, "cannot start a paused container, try unpause instead"));
             }
             ContainerState::Removing | ContainerState::Dead => {
-                return Err(refused(409, "container is marked for removal and cannot be started"));
+                return Err(refused(Refusal::BeingRemoved, "container is marked for removal and cannot be started"));
             }
             ContainerState::Created | ContainerState::Exited { .. } => {}
         }
@@ -78,26 +79,27 @@ impl World {
     pub(super) fn may_run(&self, id: &ContainerId) -> Result<(), EngineError> {
         let container = self.containers.get(id).ok_or_else(|| no_such(id))?;
         if self.full {
-            return Err(refused(500, "failed to create shim: no space left on device"));
+            return Err(refused(DISK_FULL, "failed to create shim: no space left on device"));
         }
         if let Some(words) = &container.script.refuses {
-            return Err(refused(400, words.clone()));
+            return Err(docker::refused(400, words, None));
         }
         if let Some(other) = &container.made_of.lives_in {
             match self.find(other).and_then(|id| self.containers.get(id)) {
                 None => {
-                    let status = if self.is_newer() { 500 } else { 404 };
-                    return Err(refused(status, format!("No such container: {other}")));
+                    let joining = if self.is_newer() { "joining network namespace of container: " } else { "" };
+                    let message = format!("{joining}No such container: {other}");
+                    return Err(refused(Refusal::NotFound(Missing::Container), message));
                 }
                 Some(_) if self.is_newer() && !container.made_of.networks.is_empty() => {
                     return Err(refused(
-                        400,
+                        Refusal::InvalidRequest,
                         "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
                     ));
                 }
                 Some(other) if !other.has_process() => {
                     let message = format!("cannot join network of a non running container: {}", other.seen.id);
-                    return Err(refused(409, message));
+                    return Err(refused(Refusal::Other, message));
                 }
                 Some(_) => {}
             }
@@ -155,6 +157,7 @@ impl World {
         }
         let Ok(container) = self.get(id) else { return };
         container.run += 1;
+        container.commands.clear();
         container.ended = (code, oom && !too_late, now);
         container.seen.health = if container.made_of.check.is_some() { Health::Unhealthy } else { Health::None };
         container.seen.state = if again { ContainerState::Restarting } else { container.over() };
@@ -251,7 +254,10 @@ impl World {
     /// Whether there is a process that can be sent a signal; one that waits for its restart rests from now on.
     pub(super) fn can_be_killed(&mut self, id: &ContainerId) -> Result<bool, EngineError> {
         if !self.containers.contains_key(id) {
-            return Err(refused(404, format!("Cannot kill container: {id}: No such container: {id}")));
+            return Err(refused(
+                Refusal::NotFound(Missing::Itself),
+                format!("Cannot kill container: {id}: No such container: {id}"),
+            ));
         }
         if self.rests(id) {
             return Ok(false);
@@ -259,7 +265,7 @@ impl World {
         if self.containers.get(id).is_some_and(Simulated::has_process) {
             return Ok(true);
         }
-        Err(refused(409, format!("Cannot kill container: {id}: Container {id} is not running")))
+        Err(refused(Refusal::Other, format!("Cannot kill container: {id}: Container {id} is not running")))
     }
 
     /// Ends it at once.
@@ -288,7 +294,7 @@ impl World {
             _ => Some("not running"),
         };
         if let Some(words) = why_not {
-            return Err(refused(409, format!("Container {id} is {words}")));
+            return Err(refused(Refusal::Other, format!("Container {id} is {words}")));
         }
         container.seen.state = ContainerState::Paused;
         if container.made_of.check.is_some() {
@@ -303,7 +309,7 @@ impl World {
     pub fn unpause(&mut self, id: &ContainerId) -> Result<(), EngineError> {
         let container = self.get(id)?;
         if container.seen.state != ContainerState::Paused {
-            return Err(refused(500, format!("Container {id} is not paused")));
+            return Err(refused(Refusal::ServerError, format!("Container {id} is not paused")));
         }
         container.seen.state = ContainerState::Running { since: container.started };
         let check = container.made_of.check;
@@ -319,7 +325,7 @@ impl World {
         if self.get(id)?.seen.is_running() {
             return Ok(());
         }
-        Err(refused(409, format!("Cannot kill container: {id}: Container {id} is not running")))
+        Err(refused(Refusal::Other, format!("Cannot kill container: {id}: Container {id} is not running")))
     }
 
     /// Its process ends by itself now.

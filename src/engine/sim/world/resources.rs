@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::World;
-use crate::engine::sim::refused;
+use crate::engine::sim::{DISK_FULL, refused};
 use crate::engine::{EngineError, EventKind};
 use crate::model::observed::{Network, Volume};
+use crate::model::setback::{Missing, Refusal};
 use crate::model::{ImageId, NetworkId, ProjectName, labels};
 
 impl World {
     /// Makes a network. Old Engines make a second one of the same name.
     pub fn create_network(&mut self, name: &str, with: &BTreeMap<String, String>) -> Result<NetworkId, EngineError> {
         if self.is_newer() && self.network_names.contains_key(name) {
-            return Err(refused(409, format!("network with name {name} already exists")));
+            return Err(refused(Refusal::NameTaken, format!("network with name {name} already exists")));
         }
         if self.full {
-            return Err(refused(500, "failed to update store for object: no space left on device"));
+            return Err(refused(DISK_FULL, "failed to update store for object: no space left on device"));
         }
         let id = NetworkId::trusted(self.id());
         let network = Network {
@@ -35,13 +36,13 @@ impl World {
     /// Removes a network that no running container is attached to.
     pub fn remove_network(&mut self, id: &NetworkId) -> Result<(), EngineError> {
         let Some(network) = self.networks.get(id) else {
-            return Err(refused(404, format!("network {id} not found")));
+            return Err(refused(Refusal::NotFound(Missing::Network), format!("network {id} not found")));
         };
         let name = network.name.clone();
         let busy = self.containers.values().any(|c| c.has_process() && c.seen.networks.contains(id.as_str()));
         if busy {
             return Err(refused(
-                403,
+                Refusal::Other,
                 format!("error while removing network: network {name} id {id} has active endpoints"),
             ));
         }
@@ -73,7 +74,7 @@ impl World {
     /// Makes a volume; one that is there is left as it is.
     pub fn create_volume(&mut self, name: &str, with: &BTreeMap<String, String>) -> Result<(), EngineError> {
         if self.full && !self.volumes.contains_key(name) {
-            return Err(refused(500, "mkdir /var/lib/docker/volumes: no space left on device"));
+            return Err(refused(DISK_FULL, "mkdir /var/lib/docker/volumes: no space left on device"));
         }
         self.make_volume(name, with.get(labels::PROJECT).map(|p| ProjectName::trusted(p.as_str())));
         Ok(())
@@ -82,10 +83,10 @@ impl World {
     /// Removes a volume that no container mounts.
     pub fn remove_volume(&mut self, name: &str) -> Result<(), EngineError> {
         if !self.volumes.contains_key(name) {
-            return Err(refused(404, format!("get {name}: no such volume")));
+            return Err(refused(Refusal::NotFound(Missing::Volume), format!("get {name}: no such volume")));
         }
         if let Some(user) = self.containers.values().find(|c| c.made_of.volumes.contains(name)) {
-            return Err(refused(409, format!("remove {name}: volume is in use - [{}]", user.seen.id)));
+            return Err(refused(Refusal::Other, format!("remove {name}: volume is in use - [{}]", user.seen.id)));
         }
         self.volumes.remove(name);
         self.emit(EventKind::Volume { name: name.to_owned(), destroyed: true });
@@ -128,11 +129,11 @@ impl World {
     /// Fetches an image from the registry.
     pub fn pull(&mut self, reference: &str) -> Result<(), EngineError> {
         if self.full {
-            return Err(refused(500, "write /var/lib/docker/tmp: no space left on device"));
+            return Err(refused(DISK_FULL, "write /var/lib/docker/tmp: no space left on device"));
         }
         let Some(id) = self.registry.get(reference).cloned() else {
             let words = format!("manifest for {reference} not found: manifest unknown: manifest unknown");
-            return Err(refused(404, words));
+            return Err(refused(Refusal::NotFound(Missing::Image), words));
         };
         self.tag_as(reference, id);
         Ok(())
@@ -141,7 +142,7 @@ impl World {
     /// Builds an image: another one each time.
     pub fn build(&mut self, reference: &str) -> Result<(), EngineError> {
         if self.full {
-            return Err(refused(500, "no space left on device"));
+            return Err(refused(DISK_FULL, "no space left on device"));
         }
         self.tag(reference);
         Ok(())

@@ -54,8 +54,8 @@ impl Director for Clerk {
         }
         let ms = |n: u32| Duration::from_millis(n.into());
         Some(match upset {
-            Upset::FailsAfterEffect => sim::Upset::Fails { effect: true, status: 500 },
-            Upset::FailsWithoutEffect => sim::Upset::Fails { effect: false, status: 500 },
+            Upset::FailsAfterEffect => sim::Upset::Fails { effect: true },
+            Upset::FailsWithoutEffect => sim::Upset::Fails { effect: false },
             Upset::SilentAfterEffect => sim::Upset::Silent { effect: true },
             Upset::SilentWithoutEffect => sim::Upset::Silent { effect: false },
             Upset::Behind { ms: by } => sim::Upset::Behind { by: ms(by) },
