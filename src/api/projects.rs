@@ -1,7 +1,5 @@
 //! Projects: how they are, and what would be done.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -43,6 +41,7 @@ pub(super) async fn plan(
     }
     let busy = |_| ApiError::unavailable("many wait for a plan already; try again");
     let _waiting = state.bounds.plans_waiting.try_acquire().map_err(busy)?;
+    let _turn = state.bounds.plans.acquire().await;
     let actor = Actor { via: Via::Http, name: String::new() };
     match state.control.submit(Request::new(actor, Operation::Plan { project: name })).await {
         Ok(Answer::Plan { plan }) => Ok(Json(plan)),

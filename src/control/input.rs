@@ -61,9 +61,7 @@ impl<'a> Situation<'a> {
             target: match (self.manifest.is_there, &self.revision.in_force) {
                 (true, Some(project)) => Target::Declared(project),
                 (true, None) => Target::Unknown,
-                (false, last) => {
-                    Target::Removed { last: last.as_deref(), confirmed: self.manifest.removal_confirmed }
-                }
+                (false, last) => Target::Removed { last: last.as_deref(), confirmed: self.manifest.removal_confirmed },
             },
             absences_confirmed: self.manifest.absences_confirmed,
             guard_tripped: self.guard_tripped,

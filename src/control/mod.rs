@@ -55,8 +55,8 @@ pub use clock::{Clock, SystemClock};
 pub use decider::{Decider, Faultless};
 use decisions::Decisions;
 pub use handle::Handle;
-use intake::{Intake, Seen};
 use intake::watch::Reading;
+use intake::{Intake, Seen};
 use ledger::{Changed, Ledger, LedgerError, Outlet, Settled, Store, Written};
 use link::{Connected, Link};
 use message::{EngineAnswer, INBOX, Message};
@@ -64,8 +64,8 @@ pub use operations::{Actor, Answer, Operation, OperationError, Request, Via};
 pub use options::Options;
 use pending::Pending;
 use publish::{Bus, Observer, Publisher};
-pub use scope::Scope;
 use schedule::Schedule;
+pub use scope::Scope;
 use sensors::{Sensors, Told};
 use steps::Steps;
 pub use supervise::supervise;
@@ -149,8 +149,7 @@ impl Controller {
         let Parts { engine, store, clock, rereads, observer, prober, decider } = parts;
         let (instance, epoch) = (store.instance()?, store.begin_epoch()?);
         let (sender, inbox) = mpsc::channel(INBOX);
-        let outlet =
-            if options.in_place { Outlet::InPlace(VecDeque::new()) } else { Outlet::Beside(sender.clone()) };
+        let outlet = if options.in_place { Outlet::InPlace(VecDeque::new()) } else { Outlet::Beside(sender.clone()) };
         let ledger = Ledger::open(store, outlet)?;
         let bus = Bus::new(epoch, observer, Arc::clone(&clock));
         let (mut publisher, snapshots) = Publisher::new(bus.clone());
@@ -449,12 +448,7 @@ impl Controller {
         }
     }
 
-    fn on_inspected(
-        &mut self,
-        id: &ContainerId,
-        point: u64,
-        result: Result<Option<Box<Container>>, EngineError>,
-    ) {
+    fn on_inspected(&mut self, id: &ContainerId, point: u64, result: Result<Option<Box<Container>>, EngineError>) {
         let Some(again) = self.link.inspected(id) else { return };
         let before = self.world.container(id).map(|c| c.project.clone());
         match result {
@@ -717,9 +711,9 @@ impl Controller {
     fn put_in_force(&mut self, name: &ProjectName, project: Arc<Project>) -> bool {
         let (now, world) = (self.clock.now(), &self.world);
         let before = self.ledger.target(name).cloned();
-        let changed = self.ledger.note_revision(name, |ledger, revision| {
-            revision.take(ledger, project, now, |image| world.image(image))
-        });
+        let changed = self
+            .ledger
+            .note_revision(name, |ledger, revision| revision.take(ledger, project, now, |image| world.image(image)));
         let in_force = self.ledger.target(name).cloned();
         if changed.in_force && published(before.as_deref()) != published(in_force.as_deref()) {
             // Who has its ports by now, only a list tells.

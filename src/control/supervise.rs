@@ -15,7 +15,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(300);
 
 /// Runs a task for as long as the controller runs. `start` makes it, each time anew.
-pub fn supervise<F>(task: &'static str, control: Handle, start: impl Fn() -> F + Send + 'static) -> AbortOnDropHandle<()>
+pub fn supervise<F>(
+    task: &'static str,
+    control: Handle,
+    start: impl Fn() -> F + Send + 'static,
+) -> AbortOnDropHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {

@@ -23,6 +23,7 @@ use crate::decide::{self, Action, Decision, RolloutStatus, Step};
 use crate::engine::EngineError;
 use crate::model::event::Severity;
 use crate::model::ledger::{Healthy, ProjectLedger};
+use crate::model::observed::Container;
 use crate::model::record::RecordData;
 use crate::model::state::ProjectState;
 use crate::model::{ContainerId, Project, ProjectName, names, time};
@@ -182,7 +183,11 @@ impl Controller {
     }
 
     /// Remembers jobs that are done.
-    fn note_done(&mut self, name: &ProjectName, done: BTreeMap<crate::model::ServiceName, crate::model::ledger::Completion>) {
+    fn note_done(
+        &mut self,
+        name: &ProjectName,
+        done: BTreeMap<crate::model::ServiceName, crate::model::ledger::Completion>,
+    ) {
         let news = self.ledger.note(name, |ledger| {
             let news = !done.is_empty();
             ledger.completions.extend(done);
@@ -208,7 +213,8 @@ impl Controller {
             revision.decided = target.as_ref().map(|t| t.revision.clone());
         }
         let steps = std::mem::take(&mut decision.steps);
-        let (rollout_status, awaited, gone) = (decision.rollout_status.clone(), decision.awaited.clone(), decision.gone);
+        let (rollout_status, awaited, gone) =
+            (decision.rollout_status.clone(), decision.awaited.clone(), decision.gone);
         decision.steps.clone_from(&steps);
         let before = self.decisions.set(name, decision);
         if !intends || self.ledger.trouble().is_none() {
@@ -232,16 +238,15 @@ impl Controller {
 
     /// Forgets services that the manifest has no more, once nothing of them is left and two readings agree on that.
     fn forget_what_is_gone(&mut self, name: &ProjectName, target: Option<&Project>) {
-        let is_converged = self.decisions.of(name).state == Some(ProjectState::Converged);
-        let read = self.ledger.revision(name).and_then(|revision| revision.read.as_ref());
-        let is_the_manifests = target.is_some_and(|target| read == Some(&target.revision));
-        if let Some(target) = target
-            && is_converged
-            && is_the_manifests
-            && self.intake.absences_confirmed(name)
-        {
-            self.ledger.note(name, |ledger| ledger.forget_services(target));
+        let Some(target) = target else { return };
+        let is_read = self.ledger.revision(name).is_some_and(|r| r.read.as_ref() == Some(&target.revision));
+        if !is_read || !self.intake.absences_confirmed(name) || !self.steps.in_flight(name).is_empty() {
+            return;
         }
+        let is_wanted = |c: &&Container| c.service.as_ref().is_some_and(|s| target.services.contains_key(s));
+        let others: BTreeSet<_> =
+            self.world.of_project(name).filter(|c| !is_wanted(c)).filter_map(|c| c.service.clone()).collect();
+        self.ledger.note(name, |ledger| ledger.forget_services(target, |service| others.contains(service)));
     }
 
     /// Tells what a decision changed.
@@ -347,7 +352,11 @@ impl Controller {
             }
             begin.apply(ledger);
         });
-        self.ledger.commit(name, patch, if intends { Then::BeginAndDecide(chosen.steps) } else { Then::Begin(chosen.steps) });
+        self.ledger.commit(
+            name,
+            patch,
+            if intends { Then::BeginAndDecide(chosen.steps) } else { Then::Begin(chosen.steps) },
+        );
     }
 
     /// What follows a write of the ledger, or of its failure.
@@ -529,11 +538,7 @@ impl Controller {
     }
 
     /// Somebody asks for an operation.
-    pub(super) fn on_request(
-        &mut self,
-        request: Box<Request>,
-        reply: oneshot::Sender<Result<Answer, OperationError>>,
-    ) {
+    pub(super) fn on_request(&mut self, request: Box<Request>, reply: oneshot::Sender<Result<Answer, OperationError>>) {
         let planned = match &request.operation {
             Operation::Status => {
                 self.publish();

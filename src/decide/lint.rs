@@ -73,7 +73,9 @@ pub fn lint(input: &Input<'_>, decision: &Decision) -> Vec<Violation> {
         if let Some(id) = step.action.container() {
             match input.observed.containers.get(id) {
                 None => complain(Invariant::OwnContainers, "a step for a container that is not there"),
-                Some(c) if c.project != *input.project => complain(Invariant::OwnContainers, "a step for another project's container"),
+                Some(c) if c.project != *input.project => {
+                    complain(Invariant::OwnContainers, "a step for another project's container")
+                }
                 Some(c) if c.oneoff && input.ledger.down.is_none() && matches!(input.target, Target::Declared(_)) => {
                     complain(Invariant::OwnContainers, "a step for a container of `docker compose run`");
                 }

@@ -37,6 +37,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use crate::model::policy::RecoveryPolicy;
 pub use action::{Action, Step};
 pub use cause::{Cause, FieldChange};
 pub use forecast::{Plan, forecast};
@@ -47,7 +48,6 @@ pub use replica::doubts::Settled;
 pub use replica::sharing;
 pub use rollout::{RolloutStatus, in_force, is_over};
 pub use strategy::RecoveryTransition;
-pub use crate::model::policy::RecoveryPolicy;
 pub use waiting::{Before, Waiting, WaitingOn};
 
 use container::removal;

@@ -95,13 +95,13 @@ impl ProjectLedger {
         size(self) != before
     }
 
-    /// Forgets what is remembered of services, replicas and resources that a project has no more, once everything is as this
-    /// revision says; says whether there was anything.
-    pub fn forget_services(&mut self, project: &Project) -> bool {
-        let has = |service: &ServiceName| project.services.contains_key(service);
+    /// Forgets what is remembered of services, replicas and resources that this revision of the project has not, and of which
+    /// no container is left; says whether there was anything.
+    pub fn forget_services(&mut self, project: &Project, is_left: impl Fn(&ServiceName) -> bool) -> bool {
+        let has = |service: &ServiceName| project.services.contains_key(service) || is_left(service);
         let has_subject = |subject: &Subject| match subject {
             Subject::Replica(service, number) => {
-                project.services.get(service).is_some_and(|s| (1..=s.replicas).contains(number))
+                is_left(service) || project.services.get(service).is_some_and(|s| (1..=s.replicas).contains(number))
             }
             Subject::Network(name) => project.networks.values().any(|n| n.name == *name),
             Subject::Volume(name) => project.volumes.values().any(|v| v.name == *name),

@@ -131,8 +131,14 @@ impl Metrics {
             ],
             engine_events: counter("engine_events_total", "Events that the Docker Engine sent")?,
             resync: counter("resync_total", "Full resyncs with the Docker Engine")?,
-            invariants: counter("invariant_violations_total", "Steps that were not taken, as they would break an invariant")?,
-            missed: counter("records_missed_total", "Records that these metrics did not count, as too many came at once")?,
+            invariants: counter(
+                "invariant_violations_total",
+                "Steps that were not taken, as they would break an invariant",
+            )?,
+            missed: counter(
+                "records_missed_total",
+                "Records that these metrics did not count, as too many came at once",
+            )?,
             requests: counters("http_requests_total", "Requests to the API", &["method", "route", "status"])?,
             request_duration: histograms(
                 "http_request_duration_seconds",
@@ -346,9 +352,15 @@ impl Metrics {
             "service_id" => !services.contains(value),
             _ => false,
         };
-        for counters in
-            [&self.steps, &self.reconcile, &self.restarts, &self.foreign_actions, &self.repairs, &self.rollouts, &self.health_checks]
-        {
+        for counters in [
+            &self.steps,
+            &self.reconcile,
+            &self.restarts,
+            &self.foreign_actions,
+            &self.repairs,
+            &self.rollouts,
+            &self.health_checks,
+        ] {
             for labels in gone(counters.collect(), &is_gone) {
                 let _ = counters.remove(&as_map(&labels));
             }

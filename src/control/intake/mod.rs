@@ -107,7 +107,8 @@ impl Intake {
         let reason = too_many(vanished, ours.len())
             .then(|| format!("{vanished} of {} projects vanished from {} at once", ours.len(), root.display()));
         taken.tripped = self.guard.set(reason);
-        let gone: Vec<_> = ours.into_iter().filter(|name| !present.contains_key(name)).map(|name| (name, None)).collect();
+        let gone: Vec<_> =
+            ours.into_iter().filter(|name| !present.contains_key(name)).map(|name| (name, None)).collect();
         let all = gone.into_iter().chain(std::mem::take(&mut present).into_iter().map(|(n, l)| (n, Some(l))));
         let mut again = false;
         for (name, loaded) in all {

@@ -77,7 +77,8 @@ pub fn read(options: &WatchOptions, previous: &[Arc<Loaded>]) -> Reading {
 /// What a reading that broke off says: nothing is removed for it, and the next one is made at the next change or rescan.
 fn broken(options: &WatchOptions, error: &tokio::task::JoinError) -> Reading {
     let root = options.root.clone();
-    let reason = format!("{} could not be read: the loader broke off, which is a mistake in evenkeel: {error}", root.display());
+    let reason =
+        format!("{} could not be read: the loader broke off, which is a mistake in evenkeel: {error}", root.display());
     Reading { root, at: Instant::now(), manifests: Err(reason), busy: false, device: None, commit: None }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Writing is done beside the loop: a slow disk holds up the projects that have something to be written, and nothing else.
 
+mod files;
 mod format;
 pub mod lock;
 mod reserve;
@@ -24,10 +25,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+pub use files::LedgerError;
 pub use lock::{Lock, LockError};
 pub(super) use revision::{Changed, Revision};
+pub use store::Store;
 use store::{Kept, Remembered};
-pub use store::{LedgerError, Store};
 
 use super::message::{Message, Then};
 use crate::model::ledger::{Healthy, HostLedger, ProjectLedger};
@@ -325,7 +327,9 @@ impl Ledger {
         let Writing { patch, then, changed } = self.writing.remove(&project)?;
         let trouble = match (&ledger, &revisions) {
             (Err(why), _) => Some(format!("nothing is done while the ledger cannot be written: {why}")),
-            (_, Err(why)) => Some(format!("revisions cannot be remembered, and would be missed at the next start: {why}")),
+            (_, Err(why)) => {
+                Some(format!("revisions cannot be remembered, and would be missed at the next start: {why}"))
+            }
             (Ok(()), Ok(())) => None,
         };
         if let Some(entry) = self.entries.get_mut(&project) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chacha20poly1305::aead::{Aead, AeadCore, KeyInit, OsRng};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 
-use super::store::{LedgerError, write};
+use super::files::{LedgerError, write};
 
 /// What stands before each sealed text: drawn anew each time.
 const NONCE: usize = 24;

@@ -17,69 +17,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::format::{self, Unreadable};
+use super::files::{LedgerError, make_folder, write};
+use super::format;
 use super::lock::Lock;
 use super::reserve::Reserve;
 use super::seal::Seal;
 use crate::model::ledger::{Healthy, HostLedger, ProjectLedger};
 use crate::model::policy::LedgerFormat;
 use crate::model::{InstanceId, Project, ProjectName};
-
-/// Why the ledger cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The system refuses.
-    #[error("the state folder cannot be used: {}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Something else was written into it, or it was cut off.
-    #[error("{} is not readable as a ledger: {reason}; move it away to begin anew", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A later evenkeel wrote it.
-    #[error("{} is not read: {reason}", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version and those that are known.
-        reason: String,
-    },
-}
-
-impl LedgerError {
-    /// Whether there is no room on the disk.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if is_full(source))
-    }
-
-    fn unreadable(path: &Path, error: Unreadable) -> Self {
-        let (path, reason) = (path.to_owned(), error.to_string());
-        match error {
-            Unreadable::Newer(_) => Self::Newer { path, reason },
-            Unreadable::Damaged(_) => Self::Damaged { path, reason },
-        }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
 
 /// The ledger's folder.
 #[derive(Debug, Clone)]
@@ -374,14 +326,6 @@ impl Store {
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), LedgerError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| LedgerError::Io { path: path.to_owned(), source })
-}
-
 fn read(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -390,23 +334,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
     }
 }
 
-/// Replaces a file as a whole; it and its folder are on the disk afterwards.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
-    let io = |source| LedgerError::Io { path: path.to_owned(), source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_data().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(io)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn store(folder: &Path) -> (Lock, Store) {

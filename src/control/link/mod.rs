@@ -90,7 +90,12 @@ pub(super) struct Again {
 }
 
 impl Link {
-    pub(super) fn new(engine: Arc<dyn Engine>, sender: mpsc::Sender<Message>, address: String, every: Duration) -> Self {
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        sender: mpsc::Sender<Message>,
+        address: String,
+        every: Duration,
+    ) -> Self {
         Self {
             engine,
             sender,

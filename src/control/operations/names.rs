@@ -66,8 +66,7 @@ pub(in crate::control) fn project(ledger: &Ledger, text: &str) -> Result<Project
         return Ok(name);
     }
     let known: Vec<_> = ledger.names().map(ProjectName::as_str).collect();
-    let help =
-        suggestion(text, known.iter().copied()).unwrap_or_else(|| format!("known are: {}", known.join(", ")));
+    let help = suggestion(text, known.iter().copied()).unwrap_or_else(|| format!("known are: {}", known.join(", ")));
     Err(OperationError::NotFound { kind: "project".to_owned(), id: text.to_owned(), help })
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::names::named;
 use super::{After, Answer, Change, Named, OperationError, project};
 use crate::control::ledger::{Ledger, LedgerPatch};
-use crate::model::{ProjectName, Timestamp, time};
 use crate::model::ledger::{Down, ProjectLedger, Slot, Subject};
 use crate::model::record::RecordData;
+use crate::model::{ProjectName, Timestamp, time};
 
 /// The pace of what failed begins anew at most once in this time, however often somebody resumes.
 const ANEW: Duration = Duration::from_secs(60);
@@ -112,4 +112,53 @@ pub(in crate::control) fn confirm(vanished: Vec<ProjectName>, reason: String) ->
         after: Vec::new(),
     };
     (vanished.iter().map(change).collect(), Answer::Confirmed { reason, removed: vanished })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ServiceName;
+    use crate::model::ledger::{Breaker, Failure};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn who_resumes_over_and_over_has_one_try_each_time_and_no_faster_pace() {
+        let subject = Subject::Replica(ServiceName::trusted("web"), 1);
+        let worn = |ledger: &mut ProjectLedger, now: Timestamp| {
+            let slot = ledger.slots.entry(subject.clone()).or_default();
+            slot.recent = vec![now; 5];
+            slot.restarts = 5;
+            slot.breaker = Some(Breaker { opened: now, tried: None });
+            let failure = Failure {
+                attempts: 4,
+                last: now,
+                kind: Default::default(),
+                error: "no".to_owned(),
+                config: String::new(),
+                came_down: false,
+                in_place: false,
+                not_before: Some(now),
+            };
+            ledger.failures.insert(subject.clone(), failure);
+        };
+        let mut ledger = ProjectLedger::default();
+        worn(&mut ledger, at(1_000));
+        resume(&mut ledger, at(1_000));
+        assert!(
+            ledger.slots[&subject].recent.is_empty() && ledger.failures.is_empty(),
+            "the first time all begins anew"
+        );
+        worn(&mut ledger, at(1_010));
+        resume(&mut ledger, at(1_010));
+        let slot = &ledger.slots[&subject];
+        assert_eq!(slot.recent.len(), 5, "restarts so far count");
+        assert!(slot.breaker.is_some_and(|b| b.tried.is_none() && b.opened < at(0).max(at(1))), "one try is due");
+        let failure = &ledger.failures[&subject];
+        assert!(failure.attempts == 4 && failure.not_before.is_none() && failure.last == Timestamp::UNIX_EPOCH);
+        resume(&mut ledger, at(1_000 + 60));
+        assert!(ledger.failures.is_empty(), "after a minute all begins anew");
+    }
 }

@@ -23,11 +23,7 @@ impl Announcement {
 }
 
 /// What changed from one decision to the next, but for the project's state. `target`: the revision in force.
-pub(in crate::control) fn changes(
-    before: &Decision,
-    after: &Decision,
-    target: Option<&Project>,
-) -> Vec<Announcement> {
+pub(in crate::control) fn changes(before: &Decision, after: &Decision, target: Option<&Project>) -> Vec<Announcement> {
     let mut told = services(before, after);
     told.extend(breakers(after));
     told.extend(transitions(after, target));

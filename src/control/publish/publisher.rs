@@ -255,7 +255,9 @@ mod tests {
     #[test]
     fn an_issue_is_news_once_and_shown_until_it_is_over() {
         let (mut publisher, snapshots) = publisher();
-        assert!(publisher.issue("ledger", Some("full".into())) && !publisher.issue("ledger", Some("still full".into())));
+        assert!(
+            publisher.issue("ledger", Some("full".into())) && !publisher.issue("ledger", Some("still full".into()))
+        );
         publish(&mut publisher);
         assert_eq!(snapshots.borrow().issues, ["still full"]);
         publisher.issue("ledger", None);

@@ -77,11 +77,8 @@ impl Files {
             let service = c.service.as_ref().filter(|_| !c.oneoff).and_then(|s| target.services.get(s));
             c.pid.is_some() && service.is_some_and(concern)
         };
-        let containers: Vec<&Container> = if target.services.values().any(concern) {
-            containers.filter(concerned).collect()
-        } else {
-            Vec::new()
-        };
+        let containers: Vec<&Container> =
+            if target.services.values().any(concern) { containers.filter(concerned).collect() } else { Vec::new() };
         if containers.is_empty() {
             self.projects.remove(name);
             return None;

@@ -11,9 +11,9 @@ use super::host;
 use crate::control::clock::Clock;
 use crate::control::message::Message;
 use crate::decide::pressure::{Candidate, HostGuard};
+use crate::model::ContainerId;
 use crate::model::policy::HostPolicy;
 use crate::model::usage::{HostLoad, Squeeze};
-use crate::model::ContainerId;
 
 /// The first reading is waited for so long before anything is decided: reservations are held against it.
 const FIRST: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ pub(in crate::control) struct Host {
     /// Bytes of memory of the Engine's host.
     engine_memory: Option<u64>,
     guard: HostGuard,
-    _reading: Option<AbortOnDropHandle<()>>,
+    reader: Option<AbortOnDropHandle<()>>,
 }
 
 /// What a reading of the host led to.
@@ -47,7 +47,7 @@ pub(in crate::control) struct HostNews {
 
 impl Host {
     pub(in crate::control) fn new(policy: Option<HostPolicy>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy, clock, load: None, engine_memory: None, guard: HostGuard::default(), _reading: None }
+        Self { policy, clock, load: None, engine_memory: None, guard: HostGuard::default(), reader: None }
     }
 
     /// Reads the host from now on, from time to time; the first reading is waited for a little.
@@ -55,7 +55,7 @@ impl Host {
         let Some(policy) = self.policy.clone() else { return };
         let clock = Arc::clone(&self.clock);
         let (first, told) = tokio::sync::oneshot::channel();
-        self._reading = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
             let mut first = Some(first);
             loop {
                 let (policy, now) = (policy.clone(), clock.now());
@@ -68,7 +68,8 @@ impl Host {
                 }
                 tokio::time::sleep(interval).await;
             }
-        })));
+        }));
+        drop(self.reader.replace(reader));
         self.load = tokio::time::timeout(FIRST, told).await.ok().and_then(Result::ok).flatten();
     }
 
@@ -150,14 +151,13 @@ impl Host {
              mount /proc of the Engine's host and name it as `host_guard.proc`"
         ))
     }
-
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
     use crate::control::clock::SystemClock;
+    use crate::model::Timestamp;
     use crate::model::policy::GuardPolicy;
     use crate::model::usage::Ticks;
 

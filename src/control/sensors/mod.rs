@@ -186,7 +186,11 @@ impl Sensors {
     }
 
     /// Takes in a reading of the host. `candidates`: containers that may be squeezed, without the CPUs that they use.
-    pub(super) fn take_host(&mut self, load: Option<HostLoad>, candidates: impl FnOnce() -> Vec<Candidate>) -> HostNews {
+    pub(super) fn take_host(
+        &mut self,
+        load: Option<HostLoad>,
+        candidates: impl FnOnce() -> Vec<Candidate>,
+    ) -> HostNews {
         let usage = &self.usage;
         let news = self.host.take(load, |_| {
             let used = |candidate: Candidate| Candidate { cpus: usage.cpus(&candidate.id), ..candidate };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Order;
+use super::order::Order;
 use crate::decide::Action;
 use crate::engine::{
     BuildSpec, ContainerSpec, EndpointSpec, Engine, EngineError, EngineRead, FileSpec, NetworkSpec, VolumeSpec,
@@ -12,10 +12,7 @@ use crate::engine::{
 use crate::model::fields::Fields;
 use crate::model::project::FileObject;
 use crate::model::service::{Attachment, FileReference};
-use crate::model::{ContainerId, InstanceId, Project, Service, ServiceName, hash, labels};
-
-/// Containers by service: names and ids.
-pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
+use crate::model::{ContainerId, InstanceId, Project, Service, hash, labels};
 
 /// Carries out a step; the id of the container it made, if it made one. A hook that takes longer than `hook_limit` has failed.
 pub(super) async fn execute(

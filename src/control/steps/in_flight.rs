@@ -120,8 +120,7 @@ impl InFlight {
     pub(super) fn engine_lost(&mut self) -> Vec<Place> {
         let Awaited { containers, images, lists } = std::mem::take(&mut self.awaited);
         let lists = lists.into_iter().map(|(_, place)| place);
-        let places: Vec<Place> =
-            containers.into_values().chain(images.into_values().flatten()).chain(lists).collect();
+        let places: Vec<Place> = containers.into_values().chain(images.into_values().flatten()).chain(lists).collect();
         places.iter().for_each(|(name, subject)| self.ends(name, subject));
         places
     }

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::execute::Peers;
 use crate::control::world::World;
 use crate::decide::{Action, Step, sharing};
 use crate::model::ledger::ProjectLedger;
 use crate::model::service::MountSource;
-use crate::model::{ImageId, InstanceId, NetworkId, Project, ProjectName, names};
+use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, Project, ProjectName, ServiceName, names};
+
+/// Containers by service: names and ids.
+pub(super) type Peers = BTreeMap<ServiceName, Vec<(String, ContainerId)>>;
 
 /// A step with all that it needs.
 pub(in crate::control) struct Order {

@@ -16,16 +16,16 @@ use tokio::time::Instant;
 
 use cache::Cache;
 pub(super) use cache::{Listed, Reaction};
-pub(super) use compare::{Comparisons, Compare};
+pub(super) use compare::{Compare, Comparisons};
 use images::Images;
 use interest::Interest;
 use refresh::Refreshes;
 
 use super::link::Connection;
 use crate::engine::{EngineEvent, Listing};
+use crate::model::health::HealthClass;
 use crate::model::observed::{Container, ContainerState, Image, Observed};
 use crate::model::usage::{HostLoad, Load, Squeeze};
-use crate::model::health::HealthClass;
 use crate::model::{ContainerId, ImageId, Project, ProjectName, Timestamp};
 
 /// After so long a container is looked at again though nothing seems to have changed.

@@ -78,10 +78,10 @@ mod tests {
         refreshes.begin(&name, 5);
         assert!(!refreshes.is_fresh(&name) && refreshes.needs_list());
         assert!(refreshes.listed(4).is_empty());
-        assert_eq!(refreshes.listed(5), [name.clone()]);
+        assert_eq!(refreshes.listed(5), std::slice::from_ref(&name));
         refreshes.inspects(&name, [a.clone(), b.clone()].into());
         assert!(!refreshes.needs_list() && refreshes.inspected(&a).is_empty());
-        assert_eq!(refreshes.inspected(&b), [name.clone()]);
+        assert_eq!(refreshes.inspected(&b), std::slice::from_ref(&name));
         assert!(refreshes.is_fresh(&name));
     }
 }

@@ -26,7 +26,11 @@ impl Resources {
     }
 
     /// Networks that carry the project's label or a name that it uses.
-    pub(in crate::control) fn networks_of(&self, name: &ProjectName, target: Option<&Project>) -> BTreeMap<NetworkId, Network> {
+    pub(in crate::control) fn networks_of(
+        &self,
+        name: &ProjectName,
+        target: Option<&Project>,
+    ) -> BTreeMap<NetworkId, Network> {
         let own = self.by_project.get(name).into_iter().flat_map(|(networks, _)| networks);
         let wanted = target.into_iter().flat_map(|p| p.networks.values());
         let named = wanted.filter_map(|n| self.by_name.get(&n.name)).flatten();
@@ -34,7 +38,11 @@ impl Resources {
     }
 
     /// Volumes that carry the project's label or a name that it uses.
-    pub(in crate::control) fn volumes_of(&self, name: &ProjectName, target: Option<&Project>) -> BTreeMap<String, Volume> {
+    pub(in crate::control) fn volumes_of(
+        &self,
+        name: &ProjectName,
+        target: Option<&Project>,
+    ) -> BTreeMap<String, Volume> {
         let own = self.by_project.get(name).into_iter().flat_map(|(_, volumes)| volumes);
         let wanted = target.into_iter().flat_map(|p| p.volumes.values()).map(|v| &v.name);
         own.chain(wanted).filter_map(|v| self.volumes.get_key_value(v)).map(|(k, v)| (k.clone(), v.clone())).collect()

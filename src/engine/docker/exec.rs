@@ -51,17 +51,14 @@ impl Execs {
     /// yet the Engine tells: an earlier life of this program may have left something there.
     async fn update(&self, engine: &DockerEngine, id: &ContainerId, command: &[String]) -> Result<(), EngineError> {
         let known = self.lock().get(id).cloned();
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let found = self.found(engine, id).await?;
-                let mut containers = self.lock();
-                if containers.len() >= KNOWN {
-                    containers.retain(|_, execs| !execs.is_empty());
-                }
-                containers.entry(id.clone()).or_insert(found);
-                return Ok(());
+        let Some(known) = known else {
+            let found = self.found(engine, id).await?;
+            let mut containers = self.lock();
+            if containers.len() >= KNOWN {
+                containers.retain(|_, execs| !execs.is_empty());
             }
+            containers.entry(id.clone()).or_insert(found);
+            return Ok(());
         };
         let matters = |e: &&Exec| !e.running.awaited && (e.running.ours || e.running.command == command);
         for exec in known.iter().filter(matters) {

@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Does something in the world and says when something is due sooner.
-    fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
         SimEngine { shared: Arc::clone(&self.shared) }.with(work)
     }
 
@@ -220,25 +220,6 @@ impl Client {
             Some(Upset::Silent { .. }) => Err(EngineError::NoAnswer("timed out".to_owned())),
             Some(Upset::Missing) => Err(missing(&call)),
             _ => answer,
-        }
-    }
-
-    /// Runs a command in a container, by its script; an error: why it was not begun, or that it was given up.
-    async fn command(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<(), String> {
-        match self.with(|world| world.begin_command(id, command)) {
-            Ok(takes) if takes > timeout => {
-                tokio::time::sleep(timeout).await;
-                self.with(|world| world.give_up(id, command));
-                Err(format!("`{}` took longer than {timeout:?}", command.join(" ")))
-            }
-            Ok(takes) => {
-                tokio::time::sleep(takes).await;
-                Ok(())
-            }
-            Err(why) => {
-                tokio::time::sleep(pace::CHECK).await;
-                Err(why)
-            }
         }
     }
 

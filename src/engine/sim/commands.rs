@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::client::Client;
 use super::pace;
 use super::world::World;
 use crate::engine::unfinished::{self, Running};
@@ -40,5 +41,26 @@ impl World {
         let commands = self.containers.get_mut(id).map(|c| &mut c.commands);
         let all = commands.into_iter().flatten().map(|(running, _)| running);
         all.filter(|running| running.command == command).for_each(|running| running.awaited = false);
+    }
+}
+
+impl Client {
+    /// Runs a command in a container, by its script; an error: why it was not begun, or that it was given up.
+    pub(super) async fn command(&self, id: &ContainerId, command: &[String], timeout: Duration) -> Result<(), String> {
+        match self.with(|world| world.begin_command(id, command)) {
+            Ok(takes) if takes > timeout => {
+                tokio::time::sleep(timeout).await;
+                self.with(|world| world.give_up(id, command));
+                Err(format!("`{}` took longer than {timeout:?}", command.join(" ")))
+            }
+            Ok(takes) => {
+                tokio::time::sleep(takes).await;
+                Ok(())
+            }
+            Err(why) => {
+                tokio::time::sleep(pace::CHECK).await;
+                Err(why)
+            }
+        }
     }
 }

@@ -128,7 +128,11 @@ impl<'a> Performance<'a> {
             .with_context(|| format!("{} cannot be written", state.path().display()))?;
         let options = StageOptions {
             control: Options { scope: play.scope.clone(), ..play.control.clone() },
-            watch: WatchOptions { root: play.scope.root().to_owned(), environment: play.environment.clone(), rescan: play.rescan },
+            watch: WatchOptions {
+                root: play.scope.root().to_owned(),
+                environment: play.environment.clone(),
+                rescan: play.rescan,
+            },
             state: state.path().to_owned(),
         };
         let began = Instant::now();

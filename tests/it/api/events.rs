@@ -10,11 +10,11 @@ async fn events(house: &House, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn events_rise_by_one_and_have_a_kind_a_time_and_words() {
+async fn events_rise_and_have_a_kind_a_time_and_words() {
     let house = House::converged(&[SHOP]).await;
     let all = events(&house, "").await;
-    for (n, event) in all.iter().enumerate() {
-        assert_eq!(event["id"].as_u64(), Some(n as u64 + 1));
+    assert!(all.iter().map(|e| e["id"].as_u64().unwrap()).is_sorted_by(|a, b| a < b), "{all:?}");
+    for event in &all {
         event["timestamp"].as_str().unwrap().parse::<Timestamp>().unwrap();
         assert!(event["event_type"].is_string() && event["message"].is_string(), "{event}");
         assert!(["info", "warning", "error"].contains(&event["severity"].as_str().unwrap()), "{event}");

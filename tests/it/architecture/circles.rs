@@ -12,7 +12,7 @@ use super::{Named, Source, code, paths, resolve, sources, spread_tree};
 const CIRCLES_STILL: &[&str] = &["control"];
 
 /// Arrows between rooms that are still to be turned.
-const ARROWS_STILL: &[(&str, &str)] = &[("settings", "control")];
+const ARROWS_STILL: &[(&str, &str)] = &[];
 
 /// The modules by their segments, and what each gives on under another path.
 struct Modules<'s> {

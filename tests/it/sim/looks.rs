@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use evenkeel::control::offline::{SurveyOptions, survey};
 use evenkeel::control::Scope;
 use evenkeel::control::intake::watch::WatchOptions;
+use evenkeel::control::offline::{SurveyOptions, survey};
 use evenkeel::decide::RecoveryPolicy;
 use evenkeel::engine::sim::{Call, Director, Model, SimEngine, Upset, World};
 use evenkeel::model::Timestamp;

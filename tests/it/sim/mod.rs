@@ -3,6 +3,7 @@
 #[path = "../../support/behaviour/mod.rs"]
 mod behaviour;
 mod commands;
+mod ledger;
 mod looks;
 #[path = "../../support/scene/mod.rs"]
 mod scene;

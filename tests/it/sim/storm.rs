@@ -12,8 +12,8 @@ use evenkeel::control::publish::Observer;
 use evenkeel::decide::{Action, RecoveryPolicy, Step};
 use evenkeel::engine::EngineError;
 use evenkeel::engine::sim::{Call, Director, Model, SimEngine, Upset, World};
-use evenkeel::model::{ProjectName, Timestamp};
 use evenkeel::model::state::ProjectState;
+use evenkeel::model::{ProjectName, Timestamp};
 use evenkeel::rehearsal::{Stage, StageOptions, virtually};
 
 const PROJECTS: usize = 10;

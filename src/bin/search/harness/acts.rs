@@ -262,7 +262,8 @@ pub async fn act(scenario: &Scenario, stage: &mut Stage, place: &Place, act: &Ac
 /// Asks the controller, if there is one that answers soon.
 pub async fn ask(stage: &Stage, operation: Operation) -> Option<()> {
     let handle = stage.handle().filter(|_| stage.runs())?.clone();
-    let answer = tokio::time::timeout(Duration::from_secs(5), handle.submit(Request::new(Actor::process(), operation))).await;
+    let answer =
+        tokio::time::timeout(Duration::from_secs(5), handle.submit(Request::new(Actor::process(), operation))).await;
     answer.ok()?.ok().map(|_| ())
 }
 

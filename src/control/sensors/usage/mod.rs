@@ -152,9 +152,7 @@ impl UsageStreams {
                     throttle: service.extension.throttle,
                     cpus: service.resources.cpu_limit(),
                     throttled: ledger.throttled.get(&container.id).is_some_and(|known| known.own),
-                    files_of: container
-                        .pid
-                        .filter(|_| host.is_the_engines() && service.ulimits.contains_key("nofile")),
+                    files_of: container.pid.filter(|_| host.is_the_engines() && service.ulimits.contains_key("nofile")),
                 };
                 wanted.insert(container.id.clone(), terms);
             }

@@ -12,7 +12,13 @@ const DOUBTS: u8 = 3;
 
 impl Cache {
     /// Takes in an inspect that was begun at `point`; says whether it has to be repeated, as an event came meanwhile.
-    pub(in crate::control) fn inspected(&mut self, id: &ContainerId, point: u64, found: Option<Container>, now: Instant) -> bool {
+    pub(in crate::control) fn inspected(
+        &mut self,
+        id: &ContainerId,
+        point: u64,
+        found: Option<Container>,
+        now: Instant,
+    ) -> bool {
         self.clock += 1;
         let Some(mut container) = found else {
             self.forget(id);

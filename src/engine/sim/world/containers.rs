@@ -139,7 +139,10 @@ impl World {
     pub fn rename(&mut self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let container = self.containers.get(id).ok_or_else(|| no_such(id))?;
         if container.seen.name == name {
-            return Err(refused(Refusal::InvalidRequest, "Renaming a container with the same name as its current name"));
+            return Err(refused(
+                Refusal::InvalidRequest,
+                "Renaming a container with the same name as its current name",
+            ));
         }
         let allocating = "Error when allocating new name: ";
         if let Err(words) = valid_name(name) {
