@@ -47,6 +47,7 @@ pub struct Stage {
     pub died: Arc<Notify>,
     options: StageOptions,
     decider: Arc<dyn Decider>,
+    lock: Option<Lock>,
     running: Option<Running>,
 }
 
@@ -67,14 +68,13 @@ struct Running {
     control: JoinHandle<()>,
     watcher: JoinHandle<()>,
     news: mpsc::Sender<()>,
-    _lock: Lock,
 }
 
 impl Stage {
     /// A stage on which no controller runs yet.
     pub fn new(engine: SimEngine, options: StageOptions) -> Self {
         let clock = Arc::new(VirtualClock::new(engine.now()));
-        Self { engine, clock, died: Arc::default(), options, decider: Arc::new(Faultless), running: None }
+        Self { engine, clock, died: Arc::default(), options, decider: Arc::new(Faultless), lock: None, running: None }
     }
 
     /// With another one that decides: to show that a fault of it would be found.
@@ -90,7 +90,13 @@ impl Stage {
     /// When the state folder cannot be had, or the ledger cannot be read.
     pub fn start(&mut self, observer: Arc<dyn Observer>) -> Result<Handle, StartError> {
         self.kill();
-        let lock = Lock::take(&self.options.state, "a simulation")?;
+        // Held from one controller to the next: of this process there is one stage.
+        let lock = match self.lock.take() {
+            Some(lock) => lock,
+            None => Lock::take(&self.options.state, "a simulation")?,
+        };
+        let store = Store::open(&lock);
+        self.lock = Some(lock);
         let (rereads, asked) = mpsc::channel(REREADS);
         let (news, told) = mpsc::channel(1);
         let client = self.engine.client();
@@ -99,7 +105,7 @@ impl Stage {
             observer,
             prober: Arc::new(client.clone()),
             decider: Arc::clone(&self.decider),
-            ..Parts::new(Arc::new(client.clone()), Store::open(&lock)?, rereads)
+            ..Parts::new(Arc::new(client.clone()), store?, rereads)
         };
         let options = Options { in_place: true, ..self.options.control.clone() };
         let (controller, handle) = Controller::new(options, parts)?;
@@ -116,7 +122,7 @@ impl Stage {
             killed.1.abort();
             died.notify_one();
         });
-        self.running = Some(Running { handle: handle.clone(), client, control, watcher, news, _lock: lock });
+        self.running = Some(Running { handle: handle.clone(), client, control, watcher, news });
         Ok(handle)
     }
 

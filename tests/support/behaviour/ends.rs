@@ -216,16 +216,16 @@ fn it_is_killed_by_hand() {
     both(
         expect![[r#"
         create web: ok
-        by hand: kill web with KILL: 409 Cannot kill container: <web>: Container <web> is not running
+        by hand: kill web with KILL: Other: Cannot kill container: <web>: Container <web> is not running
         start web: ok
         by hand: kill web with KILL: ok
           web: exited 137
-        by hand: kill web with KILL: 409 Cannot kill container: <web>: Container <web> is not running
+        by hand: kill web with KILL: Other: Cannot kill container: <web>: Container <web> is not running
           web: exited 137
         start web: ok
         by hand: kill web with TERM: ok
           web: exited 0
-        by hand: kill web with TERM: 409 Cannot kill container: <web>: Container <web> is not running
+        by hand: kill web with TERM: Other: Cannot kill container: <web>: Container <web> is not running
         --- events
         web: created
         web: started

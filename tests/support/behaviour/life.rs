@@ -53,19 +53,19 @@ fn a_frozen_one_goes_on() {
     both(
         expect![[r#"
         create web: ok
-        by hand: pause web: 409 Container <web> is not running
-        unpause web: 500 Container <web> is not paused
+        by hand: pause web: Other: Container <web> is not running
+        unpause web: ServerError: Container <web> is not paused
         start web: ok
-        unpause web: 500 Container <web> is not paused
+        unpause web: ServerError: Container <web> is not paused
         by hand: pause web: ok
           web: paused
-        by hand: pause web: 409 Container <web> is already paused
-        start web: 409 cannot start a paused container, try unpause instead
+        by hand: pause web: Other: Container <web> is already paused
+        start web: Other: cannot start a paused container, try unpause instead
         unpause web: ok
           web: running
         stop web: ok
-        by hand: pause web: 409 Container <web> is not running
-        unpause web: 500 Container <web> is not paused
+        by hand: pause web: Other: Container <web> is not running
+        unpause web: ServerError: Container <web> is not paused
           web: exited 0
         --- events
         web: created

@@ -10,7 +10,7 @@ fn a_name_is_given_once() {
     both(
         expect![[r#"
         create web: ok
-        create second: 409 Conflict. The container name "/web" is already in use by container "<web>". You have to remove (or rename) that container to be able to reuse that name.
+        create second: NameTaken: Conflict. The container name "/web" is already in use by container "<web>". You have to remove (or rename) that container to be able to reuse that name.
           web: created
           second: gone
         remove web: ok
@@ -37,7 +37,7 @@ fn a_name_is_given_once() {
 fn a_container_needs_its_image() {
     both(
         expect![[r#"
-        create web: 404 No such image: evenkeel-it-nosuch:1
+        create web: NotFound(Image): No such image: evenkeel-it-nosuch:1
         image evenkeel-it-nosuch:1: ok
           none
         image Not A Reference: ok
@@ -61,10 +61,10 @@ fn what_runs_is_not_removed() {
         expect![[r#"
         create web: ok
         start web: ok
-        remove web: 409 You cannot remove a running container <web>. Stop the container before attempting removal or force remove
+        remove web: Other: You cannot remove a running container <web>. Stop the container before attempting removal or force remove
           web: running
         by hand: pause web: ok
-        remove web: 409 You cannot remove a paused container <web>. Unpause and then stop the container before attempting removal or force remove
+        remove web: Other: You cannot remove a paused container <web>. Unpause and then stop the container before attempting removal or force remove
           web: paused
         by hand: remove web: ok
           web: gone
@@ -98,13 +98,13 @@ fn what_is_gone_is_removed_already() {
         remove web: ok
           web: gone
         remove web: ok
-        by hand: remove web: 404 No such container: <web>
-        start web: 404 No such container: <web>
+        by hand: remove web: NotFound(Itself): No such container: <web>
+        start web: NotFound(Itself): No such container: <web>
         stop web: ok
-        rename web to other: 404 No such container: <web>
-        unpause web: 404 No such container: <web>
-        by hand: pause web: 404 No such container: <web>
-        by hand: kill web with KILL: 404 Cannot kill container: <web>: No such container: <web>
+        rename web to other: NotFound(Itself): No such container: <web>
+        unpause web: NotFound(Itself): No such container: <web>
+        by hand: pause web: NotFound(Itself): No such container: <web>
+        by hand: kill web with KILL: NotFound(Itself): Cannot kill container: <web>: No such container: <web>
         --- events
         web: created
         web: destroyed
@@ -164,8 +164,8 @@ fn names_are_changed() {
         create web: ok
         start web: ok
         create other: ok
-        rename web to web: 400 Renaming a container with the same name as its current name
-        rename web to other: 409 Error when allocating new name: Conflict. The container name "/other" is already in use by container "<other>". You have to remove (or rename) that container to be able to reuse that name.
+        rename web to web: InvalidRequest: Renaming a container with the same name as its current name
+        rename web to other: NameTaken: Error when allocating new name: Conflict. The container name "/other" is already in use by container "<other>". You have to remove (or rename) that container to be able to reuse that name.
         rename web to new: ok
           web: running, named new
         rename other to web: ok
@@ -173,7 +173,7 @@ fn names_are_changed() {
         stop web: ok
         rename web to stopped: ok
           web: exited 0, named stopped
-        rename web to not a name: 400 Error when allocating new name: Invalid container name (/not a name), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed
+        rename web to not a name: InvalidRequest: Error when allocating new name: Invalid container name (/not a name), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed
           web: exited 0, named stopped
         --- events
         web: created
@@ -209,9 +209,9 @@ fn a_foreign_container_is_not_told_of() {
         expect![[r#"
         by hand: create stranger: ok
           stranger: gone
-        create web: 409 Conflict. The container name "/stranger" is already in use by container "<stranger>". You have to remove (or rename) that container to be able to reuse that name.
+        create web: NameTaken: Conflict. The container name "/stranger" is already in use by container "<stranger>". You have to remove (or rename) that container to be able to reuse that name.
         start stranger: ok
-        remove stranger: 409 You cannot remove a running container <stranger>. Stop the container before attempting removal or force remove
+        remove stranger: Other: You cannot remove a running container <stranger>. Stop the container before attempting removal or force remove
         stop stranger: ok
         remove stranger: ok
         --- events
@@ -239,7 +239,7 @@ fn files_are_put_into_it() {
             copy into web: ok
             stop web: ok
             copy into web: ok
-            copy into nobody: 404 No such container: <id>
+            copy into nobody: NotFound(Itself): No such container: <id>
             --- events
             web: created
             web: started
@@ -272,7 +272,7 @@ fn limits_are_changed_by_hand() {
           web: running
         by hand: update web: ok
           limits (67108864, 500000000)
-        by hand: update nobody: 404 No such container: <id>
+        by hand: update nobody: NotFound(Itself): No such container: <id>
         --- events
         created: created
         created: changed

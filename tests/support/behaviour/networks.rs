@@ -13,7 +13,7 @@ fn a_network_that_is_not_there() {
     both(
         expect![[r#"
         create web: ok
-        start web: 404 network net not found
+        start web: NotFound(Network): network net not found
           web: created, on net, error: network net not found
         create network net: ok
         start web: ok
@@ -42,7 +42,7 @@ fn a_name_may_be_given_twice() {
         create network net: ok
         create network net: ok
         create web: ok
-        start web: 400 network net is ambiguous (2 matches found on name)
+        start web: InvalidRequest: network net is ambiguous (2 matches found on name)
           web: created, on net, error: network net is ambiguous (2 matches found on name)
         remove network net2: ok
         start web: ok
@@ -126,18 +126,18 @@ fn a_network_in_use_stays() {
         create network net: ok
         create web: ok
         start web: ok
-        remove network net: 403 error while removing network: network net id <net> has active endpoints
+        remove network net: Other: error while removing network: network net id <net> has active endpoints
         by hand: pause web: ok
-        remove network net: 403 error while removing network: network net id <net> has active endpoints
+        remove network net: Other: error while removing network: network net id <net> has active endpoints
         stop web: ok
           web: exited 0, on id of net and net
         remove network net: ok
         remove network net: ok
           web: exited 0, on id of net and net
-        start web: 404 network <net> not found
+        start web: NotFound(Network): network <net> not found
           web: exited 128, on id of net and net, error: network <net> not found
         create network net: ok
-        start web: 404 network <net> not found
+        start web: NotFound(Network): network <net> not found
           web: exited 128, on id of net and net, error: network <net> not found
         --- events
         network net: made
@@ -217,7 +217,7 @@ fn a_further_network() {
           web: created, on more and net
         start web: ok
           web: running, on id of more and id of net and more and net
-        connect web to more: 403 endpoint with name web already exists in network more
+        connect web to more: Other: endpoint with name web already exists in network more
         stop web: ok
           web: exited 0, on id of more and id of net and more and net
         remove network more: ok
@@ -268,16 +268,16 @@ fn a_further_network_while_it_runs() {
         start web: ok
         connect web to more: ok
           web: running, on id of more and id of net and more and net
-        connect web to more: 403 endpoint with name web already exists in network more
+        connect web to more: Other: endpoint with name web already exists in network more
         by hand: disconnect web from more: ok
           web: running, on id of net and net
-        by hand: disconnect web from more: 500 container <web> is not connected to network more
+        by hand: disconnect web from more: NotAttached: container <web> is not connected to network more
         by hand: disconnect web from net: ok
           web: running
         connect web to net: ok
           web: running, on id of net and net
-        connect web to nosuch: 404 network <id> not found
-        connect nobody to net: 404 No such container: <id>
+        connect web to nosuch: NotFound(Network): network <id> not found
+        connect nobody to net: NotFound(Itself): No such container: <id>
         stop web: ok
           web: exited 0, on id of net and net
         --- events
@@ -333,11 +333,11 @@ fn disconnected_while_it_does_not_run() {
           web: exited 0, on net
         by hand: disconnect web from net: ok
           web: exited 0
-        by hand: disconnect web from nosuch: 500 container <web> is not connected to the network nosuch
-        by hand: disconnect web from net: 500 container <web> is not connected to the network net
+        by hand: disconnect web from nosuch: NotAttached: container <web> is not connected to the network nosuch
+        by hand: disconnect web from net: NotAttached: container <web> is not connected to the network net
         start web: ok
-        by hand: disconnect web from nosuch: 404 network nosuch not found
-        by hand: disconnect nobody from net: 404 No such container: <id>
+        by hand: disconnect web from nosuch: NotFound(Network): network nosuch not found
+        by hand: disconnect nobody from net: NotFound(Itself): No such container: <id>
         --- events
         network net: made
         web: created
@@ -376,7 +376,7 @@ fn connected_to_nothing_while_it_does_not_run() {
             create web: ok
             connect web to nosuch: ok
               web: created
-            start web: 404 network <id> not found
+            start web: NotFound(Network): network <id> not found
               web: created, error: network <id> not found
             --- events
             web: created
@@ -398,9 +398,9 @@ fn on_the_hosts_network_none_is_added() {
         expect![[r#"
             create network net: ok
             create web: ok
-            connect web to net: 400 container sharing network namespace with another container or host cannot be connected to any other network
+            connect web to net: InvalidRequest: container sharing network namespace with another container or host cannot be connected to any other network
             start web: ok
-            connect web to net: 400 container sharing network namespace with another container or host cannot be connected to any other network
+            connect web to net: InvalidRequest: container sharing network namespace with another container or host cannot be connected to any other network
               web: running
             --- events
             network net: made
@@ -426,11 +426,11 @@ fn without_a_network_none_is_added() {
         expect![[r#"
         create network net: ok
         create web: ok
-        connect web to net: 400 container cannot be connected to multiple networks with one of the networks in private (none) mode
+        connect web to net: InvalidRequest: container cannot be connected to multiple networks with one of the networks in private (none) mode
           web: created
         start web: ok
           web: running
-        connect web to net: 400 container cannot be connected to multiple networks with one of the networks in private (none) mode
+        connect web to net: InvalidRequest: container cannot be connected to multiple networks with one of the networks in private (none) mode
           web: running
         --- events
         network net: made
@@ -456,9 +456,9 @@ fn several_networks_at_creation() {
         expect![[r#"
         create network net: ok
         create network more: ok
-        create web: 400 Container cannot be connected to network endpoints: more, net
+        create web: InvalidRequest: Container cannot be connected to network endpoints: more, net
           web: gone
-        start web: 404 No such container: <id>
+        start web: NotFound(Itself): No such container: <id>
           web: gone
         --- events
         network net: made
@@ -481,20 +481,20 @@ fn in_the_network_of_one_that_does_not_run() {
         expect![[r#"
             create host: ok
             create guest: ok
-            start guest: 409 cannot join network of a non running container: <host>
+            start guest: Other: cannot join network of a non running container: <host>
               guest: created, error: cannot join network of a non running container: <host>
             start host: ok
             start guest: ok
               guest: running
             create network more: ok
-            connect guest to more: 400 container sharing network namespace with another container or host cannot be connected to any other network
+            connect guest to more: InvalidRequest: container sharing network namespace with another container or host cannot be connected to any other network
             stop host: ok
               guest: running
             stop guest: ok
-            start guest: 409 cannot join network of a non running container: <host>
+            start guest: Other: cannot join network of a non running container: <host>
               guest: exited 143, error: cannot join network of a non running container: <host>
             remove host: ok
-            start guest: 404 No such container: <host>
+            start guest: NotFound(Container): No such container: <host>
               guest: exited 143, error: No such container: <host>
             --- events
             host: created
@@ -567,7 +567,7 @@ fn in_the_network_of_one_that_is_not_there() {
     both(
         expect![[r#"
         create guest: ok
-        start guest: 404 No such container: <id>
+        start guest: NotFound(Container): No such container: <id>
           guest: created, error: No such container: <id>
         --- events
         guest: created
@@ -588,12 +588,12 @@ fn a_port_is_had_once() {
         create web: ok
         start web: ok
         create other: ok
-        start other: 500 driver failed programming external connectivity on endpoint other (<id>): Bind for 0.0.0.0:PORT failed: port is already allocated
+        start other: PortTaken: driver failed programming external connectivity on endpoint other (<id>): Bind for 0.0.0.0:PORT failed: port is already allocated
           other: created, on id of net and net, error: driver failed programming external connectivity on endpoint other (<id>): Bind for 0.0.0.0:PORT failed: port is already allocated
         stop web: ok
         start other: ok
           other: running, on id of net and net
-        start web: 500 driver failed programming external connectivity on endpoint web (<id>): Bind for 0.0.0.0:PORT failed: port is already allocated
+        start web: PortTaken: driver failed programming external connectivity on endpoint web (<id>): Bind for 0.0.0.0:PORT failed: port is already allocated
           web: exited 128, on id of net and net, error: driver failed programming external connectivity on endpoint web (<id>): Bind for 0.0.0.0:PORT failed: port is already allocated
         stop other: ok
         start web: ok

@@ -33,11 +33,11 @@ fn a_volume_in_use_stays() {
         expect![[r#"
         create volume data: ok
         create web: ok
-        remove volume data: 409 remove data: volume is in use - [<web>]
+        remove volume data: Other: remove data: volume is in use - [<web>]
         start web: ok
-        remove volume data: 409 remove data: volume is in use - [<web>]
+        remove volume data: Other: remove data: volume is in use - [<web>]
         stop web: ok
-        remove volume data: 409 remove data: volume is in use - [<web>]
+        remove volume data: Other: remove data: volume is in use - [<web>]
         remove web: ok
         remove volume data: ok
         --- events
@@ -71,7 +71,7 @@ fn a_container_brings_its_volume_along() {
         create web: ok
         create other: ok
         remove web: ok
-        remove volume data: 409 remove data: volume is in use - [<other>]
+        remove volume data: Other: remove data: volume is in use - [<other>]
         remove other: ok
         remove volume data: ok
         --- events

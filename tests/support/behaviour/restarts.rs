@@ -205,8 +205,8 @@ fn between_two_runs_it_counts_as_running() {
         start web: ok
           web: restarting, 5 restarts
         start web: ok
-        remove web: 409 You cannot remove a restarting container <web>. Stop the container before attempting removal or force remove
-        by hand: pause web: 409 Container <web> is restarting, wait until the container is running
+        remove web: Other: You cannot remove a restarting container <web>. Stop the container before attempting removal or force remove
+        by hand: pause web: Other: Container <web> is restarting, wait until the container is running
         stop web: ok
           web: exited 3, 5 restarts
         remove web: ok
@@ -359,7 +359,7 @@ fn a_restart_that_fails_is_the_last_one() {
           web: restarting, 5 restarts, on id of net and net
         remove network net: ok
           web: exited 3, 5 restarts, on id of net and net, error: network <net> not found
-        start web: 404 network <net> not found
+        start web: NotFound(Network): network <net> not found
           web: exited 3, 5 restarts, on id of net and net, error: network <net> not found
         --- events
         network net: made
