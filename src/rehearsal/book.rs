@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::looks::{self, Body, Known};
 use super::report::{Because, Calls, EventRow, Look, ProjectRow, Restarts, ServiceRow, Span, StepRow};
 use super::stretches::Stretches;
-use crate::decide::{Action, Decision, Step};
+use crate::decide::{Action, Decision, Step, Waiting};
 use crate::engine::ContainerEvent;
 use crate::engine::sim::World;
 use crate::model::ledger::Subject;
@@ -64,6 +64,23 @@ pub(super) struct Mind {
     pub(super) decision: Decision,
     /// Which revision it is about.
     pub(super) revision: Option<String>,
+    /// What the project as a whole waits for.
+    pub(super) of_project: Vec<Waiting>,
+}
+
+impl Mind {
+    pub(super) fn of(decision: Decision, revision: Option<String>) -> Self {
+        let of_project = decision.waiting.iter().filter(|w| w.service.is_none()).cloned().collect();
+        Self { decision, revision, of_project }
+    }
+}
+
+/// What is known of one service.
+#[derive(Default)]
+struct Part<'a> {
+    bodies: Vec<&'a Body>,
+    in_flight: Vec<&'a Step>,
+    waiting: Vec<&'a Waiting>,
 }
 
 /// Projects, those first that others wait for.
@@ -196,24 +213,41 @@ impl Book {
     /// Looks again at the services of a project, or of all of them.
     pub(super) fn refresh(&mut self, only: Option<&ProjectName>) {
         let now = self.now();
-        let nothing = Decision::default();
-        for (id, row) in self.rows.iter_mut().filter(|(id, _)| only.is_none_or(|p| *p == id.project)) {
-            let bodies: Vec<&Body> = self.bodies.values().filter(|(of, _)| of == id).map(|(_, b)| b).collect();
-            let image = self.declared.get(&id.project).and_then(|p| Some(p.services.get(&id.service)?.image.as_str()));
-            let concerns = |step: &Step| match &step.action {
-                Action::PullImage { image: of } | Action::BuildImage { image: of, .. } => Some(of.as_str()) == image,
-                action => action.service() == Some(&id.service),
-            };
-            let of_project = self.in_flight.iter().filter(|((p, _), _)| *p == id.project);
-            let in_flight: Vec<&Step> = of_project.map(|(_, (_, s))| s).filter(|s| concerns(s)).collect();
+        let is_meant = |project: &ProjectName| only.is_none_or(|p| p == project);
+        // What is asked of each service is sorted by service once: with many of them it is asked often.
+        let mut parts: BTreeMap<(&ProjectName, &ServiceName), Part<'_>> = BTreeMap::new();
+        let mut steps: BTreeMap<(&ProjectName, &Subject), &Step> = BTreeMap::new();
+        for (id, body) in self.bodies.values().filter(|(id, _)| is_meant(&id.project)) {
+            parts.entry((&id.project, &id.service)).or_default().bodies.push(body);
+        }
+        for ((project, subject), (_, step)) in self.in_flight.iter().filter(|((project, _), _)| is_meant(project)) {
+            match step.action.service().filter(|_| !matches!(subject, Subject::Image(_))) {
+                Some(service) => parts.entry((project, service)).or_default().in_flight.push(step),
+                None => drop(steps.insert((project, subject), step)),
+            }
+        }
+        for (project, mind) in self.minds.iter().filter(|(project, _)| is_meant(project)) {
+            for waiting in &mind.decision.waiting {
+                if let Some(service) = &waiting.service {
+                    parts.entry((project, service)).or_default().waiting.push(waiting);
+                }
+            }
+        }
+        for (id, row) in self.rows.iter_mut().filter(|(id, _)| is_meant(&id.project)) {
+            let mut part = parts.remove(&(&id.project, &id.service)).unwrap_or_default();
+            let declared = self.declared.get(&id.project).and_then(|p| p.services.get(&id.service));
+            let image = declared.map(|service| Subject::Image(service.image.clone()));
+            part.in_flight.extend(image.and_then(|image| steps.get(&(&id.project, &image)).copied()));
+            let decision = self.minds.get(&id.project).map(|mind| &mind.decision);
             let known = Known {
-                name: &id.service,
                 replicas: row.replicas,
                 job: row.job,
                 ran: row.ran,
-                bodies: &bodies,
-                decision: self.minds.get(&id.project).map_or(&nothing, |m| &m.decision),
-                in_flight: &in_flight,
+                bodies: &part.bodies,
+                state: decision.and_then(|decision| decision.services.get(&id.service)),
+                waiting: &part.waiting,
+                of_project: self.minds.get(&id.project).map_or(&[], |mind| &mind.of_project),
+                in_flight: &part.in_flight,
                 epoch: self.epoch,
             };
             row.shows(looks::look(&known), now);

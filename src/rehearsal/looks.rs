@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::report::Look;
 use super::words::time;
-use crate::decide::{Action, Cause, Decision, Step, Waiting, WaitingOn};
+use crate::decide::{Action, Cause, Step, Waiting, WaitingOn};
+use crate::model::Timestamp;
 use crate::model::observed::{ContainerState, Health};
 use crate::model::state::ServiceState;
-use crate::model::{ServiceName, Timestamp};
 
 /// A container as the Engine has it.
 #[derive(Debug, Clone)]
@@ -25,15 +25,18 @@ pub(super) struct Body {
 
 /// What is known of one service.
 pub(super) struct Known<'a> {
-    pub(super) name: &'a ServiceName,
     /// How many containers it is to have; `None`: no manifest names it any more.
     pub(super) replicas: Option<u32>,
     pub(super) job: bool,
     /// It ran at some time.
     pub(super) ran: bool,
     pub(super) bodies: &'a [&'a Body],
-    /// The latest decision about its project.
-    pub(super) decision: &'a Decision,
+    /// How it is by the latest decision about its project.
+    pub(super) state: Option<&'a ServiceState>,
+    /// What it waits for by that.
+    pub(super) waiting: &'a [&'a Waiting],
+    /// What its project as a whole waits for by that.
+    pub(super) of_project: &'a [Waiting],
     /// Steps for it whose outcome is not known yet.
     pub(super) in_flight: &'a [&'a Step],
     pub(super) epoch: Timestamp,
@@ -117,11 +120,10 @@ fn absent(known: &Known<'_>, number: u32, down: Option<(Look, String)>) -> (Look
         let starts = matches!(step.action, Action::StartContainer { .. });
         return if starts { (Look::Starting, sentence(step, known)) } else { not_yet(sentence(step, known)) };
     }
-    let waits = known.decision.waiting.iter().filter(|w| w.service.as_ref() == Some(known.name));
     // Replicas wait for the same.
-    let waits: BTreeSet<String> = waits.map(|w| waiting(&w.on, known.epoch)).collect();
+    let waits: BTreeSet<String> = known.waiting.iter().map(|w| waiting(&w.on, known.epoch)).collect();
     let waits: Vec<String> = waits.into_iter().collect();
-    match known.decision.services.get(known.name) {
+    match known.state {
         Some(ServiceState::Completed) => (Look::Completed, "it is done".to_owned()),
         Some(ServiceState::Stopped { reason }) => (Look::Stopped, reason.clone()),
         Some(ServiceState::Failed { error, .. }) if waits.is_empty() => (Look::Failed, error.clone()),
@@ -129,8 +131,7 @@ fn absent(known: &Known<'_>, number: u32, down: Option<(Look, String)>) -> (Look
         Some(ServiceState::Suspended) => (Look::Suspended, "it is suspended".to_owned()),
         Some(ServiceState::Waiting { on }) => {
             let why = if waits.is_empty() { format!("waits for {on}") } else { waits.join("; ") };
-            let on_this = |w: &&Waiting| w.service.as_ref().is_none_or(|s| s == known.name);
-            let mut held = known.decision.waiting.iter().filter(on_this);
+            let mut held = known.waiting.iter().copied().chain(known.of_project);
             match held.clone().any(|w| matches!(w.on, WaitingOn::Backoff { .. })) {
                 true if known.ran => (Look::Down, why),
                 // What is being made for it right now is no reason to speak of.

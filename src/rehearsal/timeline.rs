@@ -160,7 +160,7 @@ impl Observer for Recorder {
             Target::Declared(project) => Some(project.revision.clone()),
             _ => None,
         };
-        book.minds.insert(input.project.clone(), Mind { decision: decision.clone(), revision });
+        book.minds.insert(input.project.clone(), Mind::of(decision.clone(), revision));
         book.refresh(Some(input.project));
     }
 }
