@@ -47,8 +47,11 @@ impl Console {
         let project = record.project.as_ref().map_or("", |project| project.as_str());
         match &record.data {
             // These take their time.
-            RecordData::StepStarted { step } if matches!(step.subject, Subject::Image(_)) => {
-                self.line("·", "36", &format!("{project}: {} ...", step.summary));
+            RecordData::StepStarted { step } => {
+                if let Subject::Image(image) = &step.subject {
+                    let what = if step.action == "build_image" { "building" } else { "pulling" };
+                    self.line("·", "36", &format!("{project}: {what} {image}"));
+                }
             }
             RecordData::StepEnded { step, took_us, error: None } => {
                 let why = if step.is_routine { String::new() } else { format!(" because {}", step.cause) };
