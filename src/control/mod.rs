@@ -747,6 +747,8 @@ impl Controller {
     fn on_written(&mut self, written: Written) {
         let Some(Settled { project, then, result }) = self.ledger.written(written) else { return };
         self.note_ledger();
+        // What is remembered is shown: attempts, suspensions, a removal that begins.
+        self.publisher.mark(&project);
         if self.schedule.release(&project) {
             self.schedule.mark(&project);
         }
