@@ -1,7 +1,7 @@
 //! A fleet of projects as people have them, only more of them: written as manifests, and one project as it is when
 //! nothing is left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -112,13 +112,7 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
         let networks = attached.flat_map(|n| [n.id.to_string(), n.name.clone()]).collect();
         let checked = service.healthcheck.is_some();
         let container = Container {
-            id: id.clone(),
-            name: service.container_name(&project.name, 1),
-            project: ProjectName::clone(&project.name),
             service: Some(service.name.clone()),
-            number: 1,
-            oneoff: false,
-            created: now,
             config_hash: service.label_hash(),
             image,
             instance: Some(instance.clone()),
@@ -126,20 +120,13 @@ pub fn converged(services: usize, instance: &InstanceId, now: Timestamp) -> Resu
             state: ContainerState::Running { since: now },
             health: if checked { Health::Healthy } else { Health::None },
             engine_restarts: true,
-            restart_count: 0,
-            killed: false,
-            exit_watched: false,
             networks,
-            pid: None,
-            volumes: BTreeMap::new(),
-            reach: Default::default(),
-            probed: None,
-            load: None,
-            host_cpus: None,
-            squeeze: None,
-            error: None,
-            fields: None,
-            differences: None,
+            ..Container::made(
+                id.clone(),
+                service.container_name(&project.name, 1),
+                ProjectName::clone(&project.name),
+                now,
+            )
         };
         observed.containers.insert(id, container);
     }

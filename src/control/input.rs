@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::ledger::Revision;
+use super::options::Options;
 use crate::decide::{Action, Input, RecoveryPolicy, Room, Target};
 use crate::model::ledger::{ProjectLedger, Subject};
 use crate::model::observed::{Capabilities, Observed};
@@ -51,6 +52,13 @@ pub(super) struct Rules<'a> {
     pub(super) recovery: &'a RecoveryPolicy,
     pub(super) instance: &'a InstanceId,
     pub(super) take_over: bool,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of a controller.
+    pub(super) fn of(options: &'a Options, instance: &'a InstanceId) -> Self {
+        Self { recovery: &options.recovery, instance, take_over: options.take_over }
+    }
 }
 
 impl<'a> Situation<'a> {

@@ -32,12 +32,14 @@ mod message;
 pub mod offline;
 pub mod operations;
 mod options;
+mod parts;
 mod pending;
 pub mod publish;
 mod schedule;
 mod scope;
 pub mod sensors;
 pub mod socket;
+mod squeezable;
 mod steps;
 mod supervise;
 mod turn;
@@ -57,13 +59,14 @@ use decisions::Decisions;
 pub use handle::Handle;
 use intake::watch::Reading;
 use intake::{Intake, Seen};
-use ledger::{Changed, Ledger, LedgerError, Outlet, Settled, Store, Written};
+use ledger::{Ledger, LedgerError, Outlet, Settled, Written};
 use link::{Connected, Link};
 use message::{EngineAnswer, INBOX, Message};
 pub use operations::{Actor, Answer, Operation, OperationError, Request, Via};
 pub use options::Options;
+pub use parts::Parts;
 use pending::Pending;
-use publish::{Bus, Observer, Publisher};
+use publish::{Bus, Publisher};
 use schedule::Schedule;
 pub use scope::Scope;
 use sensors::{Sensors, Told};
@@ -72,54 +75,17 @@ pub use supervise::supervise;
 use world::World;
 
 use crate::decide::memory;
-use crate::decide::pressure::Candidate;
-use crate::engine::{ContainerEvent, Engine, EngineError, EngineEvent, EventKind, Listing};
-use crate::manifest::Severity as Badness;
+use crate::engine::{ContainerEvent, EngineError, EngineEvent, EventKind, Listing};
 use crate::model::event::Severity;
-use crate::model::health::HealthClass;
 use crate::model::ledger::Subject;
-use crate::model::observed::{Container, ContainerState, Image};
-use crate::model::record::{Down, RecordData};
+use crate::model::observed::{Container, Image};
+use crate::model::record::RecordData;
 use crate::model::usage::{HostLoad, Load};
 use crate::model::{ContainerId, InstanceId, Project, ProjectName, time};
 use crate::probe::track::News;
-use crate::probe::{NetworkProber, Prober};
 
 /// For steps in flight when the controller is told to end.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
-
-/// What a controller is made of.
-pub struct Parts {
-    /// The Engine.
-    pub engine: Arc<dyn Engine>,
-    /// The ledger's files.
-    pub store: Store,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Asks the watcher for readings at a time.
-    pub rereads: mpsc::Sender<Instant>,
-    /// Sees everything at once.
-    pub observer: Arc<dyn Observer>,
-    /// Makes probes.
-    pub prober: Arc<dyn Prober>,
-    /// Decides.
-    pub decider: Arc<dyn Decider>,
-}
-
-impl Parts {
-    /// The parts as they are in production.
-    pub fn new(engine: Arc<dyn Engine>, store: Store, rereads: mpsc::Sender<Instant>) -> Self {
-        Self {
-            engine,
-            store,
-            clock: Arc::new(SystemClock),
-            rereads,
-            observer: Arc::new(publish::Unobserved),
-            prober: Arc::new(NetworkProber::default()),
-            decider: Arc::new(Faultless),
-        }
-    }
-}
 
 /// The loop's state.
 pub struct Controller {
@@ -428,14 +394,7 @@ impl Controller {
                 true
             });
         }
-        let container_name = container.name.clone();
-        if container.killed {
-            let data = RecordData::ForeignAction { container: container_name, code };
-            self.publisher.tell(Severity::Warning, Some(&name), Some(service), data);
-        } else if code != 0 {
-            let data = RecordData::ServiceDown { container: Some(container_name), how: Down::Exited { code } };
-            self.publisher.tell(Severity::Warning, Some(&name), Some(service), data);
-        }
+        self.publisher.announce(&name, publish::died(&container, code));
     }
 
     fn inspect(&mut self, id: ContainerId) {
@@ -569,30 +528,13 @@ impl Controller {
 
     /// A probe found something that matters.
     fn on_probed(&mut self, id: &ContainerId, news: News) {
-        let Some(container) = self.world.container(id) else { return };
-        let (name, who) = (container.project.clone(), container.name.clone());
-        let Some(service) = container.service.clone() else { return };
+        let Some(container) = self.world.container(id).filter(|c| c.service.is_some()) else { return };
         let Some(probed) = self.sensors.probe_of(id) else { return };
-        self.publisher.mark(&name);
+        self.publisher.mark(&container.project);
         if news.class {
-            self.schedule.mark(&name);
-            let (class, reasons, container) = (probed.class.as_str().to_owned(), probed.reasons, Some(who.clone()));
-            let unwell = |class, reasons| RecordData::ServiceDown { container, how: Down::Unwell { class, reasons } };
-            let (severity, data) = match probed.class {
-                HealthClass::Unhealthy => (Severity::Error, unwell(class, reasons)),
-                HealthClass::Degraded => (Severity::Warning, unwell(class, reasons)),
-                _ => {
-                    let data = RecordData::ServiceUp { container: Some(who.clone()), state: class, reasons };
-                    (Severity::Info, data)
-                }
-            };
-            self.publisher.tell(severity, Some(&name), Some(&service), data);
+            self.schedule.mark(&container.project);
         }
-        if news.slow {
-            let latency_ms = probed.latency_ms.unwrap_or_default();
-            let data = RecordData::HighLatency { container: who, latency_ms };
-            self.publisher.tell(Severity::Warning, Some(&name), Some(&service), data);
-        }
+        self.publisher.announce(&container.project, publish::probed(container, probed, news));
     }
 
     /// A container uses too much, or little, for long enough; or no more.
@@ -610,7 +552,7 @@ impl Controller {
     /// The host that this runs on was read; `None`: nothing could be read.
     fn on_host(&mut self, load: Option<HostLoad>) {
         let (ledger, world, intake) = (&self.ledger, &self.world, &self.intake);
-        let news = self.sensors.take_host(load, || candidates(ledger, world, intake));
+        let news = self.sensors.take_host(load, || squeezable::candidates(ledger, world, intake));
         self.world.host_is(news.load);
         let concerned: Vec<_> =
             news.squeezed.iter().filter_map(|id| Some(self.world.container(id)?.project.clone())).collect();
@@ -621,17 +563,13 @@ impl Controller {
         self.schedule.mark_all(self.decisions.waiting_for_resources());
         let reserves = || self.ledger.iter().any(|(_, _, r)| r.in_force.as_ref().is_some_and(|p| p.reserves()));
         for (kind, text) in [("host_figures", self.sensors.is_blind(reserves)), ("host", news.pressed)] {
-            if self.publisher.issue(kind, text.clone())
-                && let Some(text) = text
-            {
-                self.publisher.alert(Severity::Warning, None, "host", text);
-            }
+            self.publisher.issue(kind, Severity::Warning, "host", text);
         }
     }
 
     /// The manifests directory was read.
     fn on_reading(&mut self, reading: Box<Reading>) {
-        let (at, root, device) = (reading.at, reading.root.clone(), reading.device);
+        let (root, device) = (reading.root.clone(), reading.device);
         let taken = self.intake.take(reading, &self.ledger, &self.options.scope);
         self.publisher.mark_general();
         if let Some(reason) = taken.tripped {
@@ -653,7 +591,6 @@ impl Controller {
         for seen in taken.seen {
             self.on_manifest(seen, &root);
         }
-        tracing::trace!(age = ?at.elapsed(), "a reading was taken in");
         self.look_at_what_is_in_force();
     }
 
@@ -679,22 +616,22 @@ impl Controller {
         let Some(loaded) = loaded.filter(|_| !is_same) else { return };
         self.ledger.note(&name, |ledger| std::mem::take(&mut ledger.removal_confirmed));
         let Some(project) = &loaded.project else {
-            let errors = loaded.diagnostics.iter().filter(|d| d.severity == Badness::Error).map(ToString::to_string);
-            let data = RecordData::ManifestInvalid { errors: errors.collect() };
-            self.publisher.tell(Severity::Error, Some(&name), None, data);
-            return;
+            return self.publisher.announce(&name, [publish::invalid(&loaded)]);
         };
         let is_new = self.put_in_force(&name, Arc::clone(project));
         let is_single = self.options.scope.is_single();
-        self.ledger.note_revision(&name, |ledger, _| {
+        self.ledger.note(&name, |ledger| {
             let moves = ledger.root != root && (!is_single || ledger.root.as_os_str().is_empty());
             if moves {
                 root.clone_into(&mut ledger.root);
             }
-            Changed { in_force: moves, ..Changed::default() }
+            moves
         });
-        if is_new || !was_valid {
-            self.tell_revision(&name, project, &loaded.path.display().to_string());
+        if (is_new || !was_valid)
+            && let (Some(ledger), Some(revision)) = (self.ledger.of(&name), self.ledger.revision(&name))
+        {
+            let path = loaded.path.display().to_string();
+            self.publisher.announce(&name, publish::revision_read(project, path, ledger, revision));
         }
     }
 
@@ -715,7 +652,8 @@ impl Controller {
             .ledger
             .note_revision(name, |ledger, revision| revision.take(ledger, project, now, |image| world.image(image)));
         let in_force = self.ledger.target(name).cloned();
-        if changed.in_force && published(before.as_deref()) != published(in_force.as_deref()) {
+        let (old, new) = (before.iter().flat_map(|p| p.ports()), in_force.iter().flat_map(|p| p.ports()));
+        if changed.in_force && old.ne(new) {
             // Who has its ports by now, only a list tells.
             self.world.look_again(name);
         }
@@ -724,23 +662,6 @@ impl Controller {
         self.schedule.mark(name);
         self.publisher.mark(name);
         changed.in_force
-    }
-
-    /// Tells that a revision was read, and what becomes of it.
-    fn tell_revision(&mut self, name: &ProjectName, project: &Project, path: &str) {
-        let (Some(ledger), Some(revision)) = (self.ledger.of(name), self.ledger.revision(name)) else { return };
-        let healthy = revision.healthy.as_ref().map(|h| h.project.revision.clone());
-        let (revision, path) = (project.revision.clone(), path.to_owned());
-        if ledger.rolled_back.is_some() {
-            let data = RecordData::RevisionNotRetried { revision, path };
-            return self.publisher.tell(Severity::Error, Some(name), None, data);
-        }
-        let data = RecordData::RevisionLoaded { revision: revision.clone(), path };
-        self.publisher.tell(Severity::Info, Some(name), None, data);
-        if let Some(from) = healthy.filter(|before| *before != revision) {
-            let data = RecordData::RolloutStarted { from, to: revision };
-            self.publisher.tell(Severity::Info, Some(name), None, data);
-        }
     }
 
     /// A project's ledger was written, or could not be.
@@ -757,34 +678,4 @@ impl Controller {
             self.advance(progress);
         }
     }
-}
-
-/// The ports of the host that a revision publishes.
-fn published(project: Option<&Project>) -> Vec<&crate::model::service::Port> {
-    project.into_iter().flat_map(|p| p.services.values()).flat_map(|s| &s.ports).collect()
-}
-
-/// Containers that may be squeezed for the sake of the host; what they use is for who has that to add.
-fn candidates(ledger: &Ledger, world: &World, intake: &Intake) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
-    for (name, ledger, revision) in ledger.iter() {
-        let Some(target) = revision.in_force.as_deref() else { continue };
-        let is_kept = intake.has_manifest(name) && ledger.down.is_none();
-        if !is_kept || target.extension.suspend || ledger.suspended {
-            continue;
-        }
-        for container in world.of_project(name).filter(|c| !c.oneoff) {
-            let service = container.service.as_ref().and_then(|name| target.services.get(name));
-            let may_be = service.filter(|service| {
-                let suspended = service.extension.suspend || ledger.suspended_services.contains(&service.name);
-                !service.extension.critical && !suspended
-            });
-            let Some(service) = may_be else { continue };
-            if matches!(container.state, ContainerState::Running { .. }) {
-                let (id, priority) = (container.id.clone(), service.extension.throttle.priority);
-                candidates.push(Candidate { id, priority, cpus: None });
-            }
-        }
-    }
-    candidates
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Controller;
-use super::input::{ManifestState, Rules, Situation};
+use super::input::{Rules, Situation};
 use super::ledger::{Changed, LedgerError, LedgerPatch};
 use super::message::Then;
 use super::operations::{self, After, Answer, Operation, OperationError, Progress, Request};
@@ -26,7 +26,7 @@ use crate::model::ledger::{Healthy, ProjectLedger};
 use crate::model::observed::Container;
 use crate::model::record::RecordData;
 use crate::model::state::ProjectState;
-use crate::model::{ContainerId, Project, ProjectName, names, time};
+use crate::model::{ContainerId, Project, ProjectName, time};
 
 /// After the ledger could not be written.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
@@ -100,11 +100,7 @@ impl Controller {
         let (Some(ledger), Some(revision)) = (self.ledger.of(name), self.ledger.revision(name)) else { return };
         let situation = Situation {
             project: name,
-            manifest: ManifestState {
-                is_there: self.intake.has_manifest(name),
-                absences_confirmed: self.intake.absences_confirmed(name),
-                removal_confirmed: self.intake.removal_confirmed(name),
-            },
+            manifest: self.intake.manifest_state(name),
             revision,
             ledger,
             observed: self.world.observed(name, target.as_deref()),
@@ -113,11 +109,7 @@ impl Controller {
             guard_tripped: self.intake.guard().is_some(),
             capabilities: self.link.capabilities(),
             room: self.steps.recovery_room(name),
-            rules: Rules {
-                recovery: &self.options.recovery,
-                instance: &self.instance,
-                take_over: self.options.take_over,
-            },
+            rules: Rules::of(&self.options, &self.instance),
             now,
         };
         let input = situation.input();
@@ -200,7 +192,7 @@ impl Controller {
     }
 
     /// Notes what was decided, tells it, and begins its steps.
-    fn take_decision(&mut self, name: &ProjectName, mut decision: Decision, target: Option<Arc<Project>>) {
+    fn take_decision(&mut self, name: &ProjectName, decision: Decision, target: Option<Arc<Project>>) {
         let now = self.clock.now();
         self.schedule.wake_at(name, decision.wake_at);
         self.note_done(name, decision.completions.clone());
@@ -212,10 +204,7 @@ impl Controller {
         if let Some(revision) = self.ledger.revision_mut(name) {
             revision.decided = target.as_ref().map(|t| t.revision.clone());
         }
-        let steps = std::mem::take(&mut decision.steps);
-        let (rollout_status, awaited, gone) =
-            (decision.rollout_status.clone(), decision.awaited.clone(), decision.gone);
-        decision.steps.clone_from(&steps);
+        let (rollout_status, steps, gone) = (decision.rollout_status.clone(), decision.steps.clone(), decision.gone);
         let before = self.decisions.set(name, decision);
         if !intends || self.ledger.trouble().is_none() {
             self.tell_changes(name, &before, target.as_deref());
@@ -229,7 +218,7 @@ impl Controller {
         }
         let freed = self.steps.recovered(name, self.decisions.of(name));
         self.schedule.mark_all(&freed);
-        self.sensors.await_checks(name, target.as_deref(), &awaited, &self.world);
+        self.sensors.await_checks(name, target.as_deref(), &self.decisions.of(name).awaited, &self.world);
         if let Some(rollout_status) = rollout_status {
             self.on_rollout_status(name, rollout_status);
         }
@@ -253,9 +242,7 @@ impl Controller {
     fn tell_changes(&mut self, name: &ProjectName, before: &Decision, target: Option<&Project>) {
         let after = self.decisions.of(name);
         let (was, is, gone) = (before.state, after.state, after.gone);
-        for announcement in publish::changes(before, after, target) {
-            self.publisher.announce(name, announcement);
-        }
+        self.publisher.announce(name, publish::changes(before, after, target));
         if was == is && was.is_some() || gone {
             return;
         }
@@ -302,19 +289,17 @@ impl Controller {
     fn on_rollout_status(&mut self, name: &ProjectName, rollout_status: RolloutStatus) {
         let Some(target) = self.ledger.target(name).cloned() else { return };
         let revision = target.revision.clone();
-        let project = Arc::clone(&target);
         self.ledger.note_revision(name, |ledger, revisions| {
             let healthy = rollout_status == RolloutStatus::Healthy && revisions.is_healthy(ledger);
-            memory::record_rollout_status(ledger, &project.revision, &rollout_status);
+            memory::record_rollout_status(ledger, &revision, &rollout_status);
             let mut converged = false;
             if let RolloutStatus::Converged(_, images) = &rollout_status {
-                let images = images.clone();
-                revisions.converged = Some(Arc::new(Healthy { project: Arc::clone(&project), images }));
+                let (project, images) = (Arc::clone(&target), images.clone());
+                revisions.converged = Some(Arc::new(Healthy { project, images }));
                 converged = true;
             }
             Changed { healthy, converged, in_force: false }
         });
-        self.ledger.note(name, |_| true);
         match rollout_status {
             RolloutStatus::Converged(..) | RolloutStatus::Lapsed => {}
             RolloutStatus::Healthy => {
@@ -445,9 +430,7 @@ impl Controller {
             Action::UpdateContainer { .. } => publish::throttle(service, &step.cause),
             _ => None,
         };
-        if let Some(told) = told {
-            self.publisher.announce(name, told);
-        }
+        self.publisher.announce(name, told);
     }
 
     /// Asks for what has to be seen before a step is over. `is_new`: it made a container, which may have been looked at
@@ -501,24 +484,13 @@ impl Controller {
     /// Notes a failure; how often in a row that is.
     fn note_failure(&mut self, name: &ProjectName, step: &Step, error: &EngineError) -> u32 {
         let (now, target) = (self.clock.now(), self.ledger.target(name).cloned());
-        let mut attempts = 0;
+        let (steps, mut attempts) = (&mut self.steps, 0);
         self.ledger.note(name, |ledger| {
             attempts = memory::failed(ledger, target.as_deref(), step, error.setback(), &error.to_string(), now);
-            true
-        });
-        let Action::PullImage { image } = &step.action else { return attempts };
-        let subject = step.action.subject();
-        if !self.ledger.of(name).is_some_and(|ledger| ledger.failures.contains_key(&subject)) {
-            return attempts;
-        }
-        let registry = names::registry(image);
-        let (not_before, an_hour) = self.steps.take_pull(registry, now);
-        self.ledger.note(name, |ledger| {
-            let Some(failure) = ledger.failures.get_mut(&subject) else { return false };
-            failure.not_before = Some(not_before);
-            if not_before > now {
-                let why = format!("; retries of {registry} are spread, {an_hour} an hour (recovery.pull_retries)");
-                failure.error.push_str(&why);
+            if let (Action::PullImage { image }, Some(failure)) =
+                (&step.action, ledger.failures.get_mut(&step.action.subject()))
+            {
+                steps.spread_pull(image, failure, now);
             }
             true
         });
@@ -529,11 +501,7 @@ impl Controller {
     pub(super) fn note_ledger(&mut self) {
         let trouble = self.ledger.trouble().map(str::to_owned);
         for (kind, text) in [("ledger", trouble), ("disk", self.ledger.fullness())] {
-            if self.publisher.issue(kind, text.clone())
-                && let Some(text) = text
-            {
-                self.publisher.alert(Severity::Error, None, "ledger", text);
-            }
+            self.publisher.issue(kind, Severity::Error, "ledger", text);
         }
     }
 
@@ -616,14 +584,9 @@ impl Controller {
         let (Some(ledger), Some(revision)) = (self.ledger.of(&name), self.ledger.revision(&name)) else { return };
         let observed = self.world.snapshot(&name, revision.in_force.as_deref());
         let others = self.others(revision.in_force.as_deref());
-        let manifest = ManifestState {
-            is_there: self.intake.has_manifest(&name),
-            absences_confirmed: self.intake.absences_confirmed(&name),
-            removal_confirmed: self.intake.removal_confirmed(&name),
-        };
         let situation = Situation {
             project: &name,
-            manifest: manifest.foreseen(),
+            manifest: self.intake.manifest_state(&name).foreseen(),
             revision,
             ledger,
             observed: &observed,
@@ -632,11 +595,7 @@ impl Controller {
             guard_tripped: self.intake.guard().is_some(),
             capabilities: self.link.capabilities(),
             room: decide::Room::default(),
-            rules: Rules {
-                recovery: &self.options.recovery,
-                instance: &self.instance,
-                take_over: self.options.take_over,
-            },
+            rules: Rules::of(&self.options, &self.instance),
             now: self.clock.now(),
         };
         Plans::make(self.pending.plans(), situation.to_owned(), reply);

@@ -282,34 +282,14 @@ impl World<'_> {
         let image = self.observed.images.get(&wanted.image).cloned().flatten();
         self.ledger.prepared.insert(id.clone());
         let container = Container {
-            id: id.clone(),
-            name: name.to_owned(),
-            project: self.project.map_or_else(|| ProjectName::trusted(""), |p| p.name.clone()),
             service: Some(service.clone()),
             number,
-            oneoff: false,
-            created: self.now,
             config_hash: wanted.label_hash(),
             image: image.unwrap_or_else(|| ImageId::trusted("")),
-            instance: None,
             depends_on: wanted.depends_on.keys().cloned().collect(),
-            state: ContainerState::Created,
-            health: Health::None,
-            engine_restarts: false,
-            restart_count: 0,
-            killed: false,
             exit_watched: true,
             networks: networks.iter().map(|(_, id)| id.to_string()).collect(),
-            pid: None,
-            volumes: BTreeMap::new(),
-            reach: Default::default(),
-            probed: None,
-            load: None,
-            host_cpus: None,
-            squeeze: None,
-            error: None,
-            fields: None,
-            differences: None,
+            ..Container::made(id.clone(), name, project.name.clone(), self.now)
         };
         self.observed.containers.insert(id, container);
     }

@@ -1,5 +1,9 @@
 //! The labels that Docker Compose reads and writes, and evenkeel's own few.
 
+use std::collections::BTreeSet;
+
+use super::ServiceName;
+
 /// The project a container, network or volume belongs to.
 pub const PROJECT: &str = "com.docker.compose.project";
 /// The service a container is a replica of.
@@ -12,6 +16,12 @@ pub const ONEOFF: &str = "com.docker.compose.oneoff";
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// `SERVICE:CONDITION:RESTART`, comma separated.
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+/// The services that the value of [`DEPENDS_ON`] names.
+pub fn depends_on(value: &str) -> BTreeSet<ServiceName> {
+    let names = value.split(',').filter_map(|one| one.split(':').next().filter(|name| !name.is_empty()));
+    names.map(ServiceName::trusted).collect()
+}
+
 /// The image's id when the container was made.
 pub const IMAGE: &str = "com.docker.compose.image";
 /// The name of the container that this one replaces; stays on it, as Compose's own does.

@@ -132,6 +132,43 @@ pub struct Container {
     pub differences: Option<Arc<Vec<Difference>>>,
 }
 
+impl Container {
+    /// A container as it is when it was just made, with nothing known of what it was made from, by whom, and for which
+    /// service.
+    pub fn made(id: ContainerId, name: impl Into<String>, project: ProjectName, created: Timestamp) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            project,
+            service: None,
+            number: 1,
+            oneoff: false,
+            created,
+            config_hash: None,
+            image: ImageId::trusted(""),
+            instance: None,
+            depends_on: BTreeSet::new(),
+            state: ContainerState::Created,
+            health: Health::None,
+            engine_restarts: false,
+            restart_count: 0,
+            killed: false,
+            exit_watched: false,
+            networks: BTreeSet::new(),
+            pid: None,
+            volumes: BTreeMap::new(),
+            reach: Reach::default(),
+            probed: None,
+            load: None,
+            host_cpus: None,
+            squeeze: None,
+            error: None,
+            fields: None,
+            differences: None,
+        }
+    }
+}
+
 /// What an image reference means on this host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {

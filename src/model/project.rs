@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 pub use super::service::DriftMode;
+use super::service::Port;
 use super::{ProjectName, Service, ServiceName};
 
 /// One Compose project, fully resolved: nothing in it depends on a file or the environment any more.
@@ -182,6 +183,11 @@ impl Project {
     /// Whether some service says how an image is built.
     pub fn can_build(&self, image: &str) -> bool {
         self.services.values().any(|s| s.build.is_some() && s.image == image)
+    }
+
+    /// The ports that its services publish on the host.
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        self.services.values().flat_map(|service| &service.ports)
     }
 
     /// Whether some service keeps a part of the host for itself.

@@ -19,6 +19,7 @@ pub(super) use guard::too_many;
 pub(super) use names::by_name;
 use watch::Reading;
 
+use super::input::ManifestState;
 use super::ledger::Ledger;
 use super::scope::Scope;
 use crate::manifest::Loaded;
@@ -171,6 +172,15 @@ impl Intake {
     /// Whether two readings agree that there is no manifest.
     pub(super) fn removal_confirmed(&self, name: &ProjectName) -> bool {
         self.manifests.get(name).is_some_and(|m| m.loaded.is_none() && m.presence.is_confirmed())
+    }
+
+    /// What a decision may know of a project's manifest.
+    pub(super) fn manifest_state(&self, name: &ProjectName) -> ManifestState {
+        ManifestState {
+            is_there: self.has_manifest(name),
+            absences_confirmed: self.absences_confirmed(name),
+            removal_confirmed: self.removal_confirmed(name),
+        }
     }
 
     /// Projects of the directories whose manifests are gone.

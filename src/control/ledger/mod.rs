@@ -201,7 +201,7 @@ impl Ledger {
         self.entries.entry(name.clone()).or_default();
     }
 
-    /// Notes facts; `change` says whether there were any. It may be called twice.
+    /// Notes facts; `change` says whether there were any.
     pub(super) fn note(&mut self, name: &ProjectName, change: impl FnOnce(&mut ProjectLedger) -> bool) -> bool {
         let Some(entry) = self.entries.get_mut(name) else { return false };
         let news = change(&mut entry.memory);
@@ -211,15 +211,17 @@ impl Ledger {
         news
     }
 
-    /// Notes facts about the revisions, too.
+    /// Notes facts about the revisions, too; `change` says which of these are to be written. What it changes of the rest of
+    /// the ledger is written in any case.
     pub(super) fn note_revision(
         &mut self,
         name: &ProjectName,
         change: impl FnOnce(&mut ProjectLedger, &mut Revision) -> Changed,
     ) -> Changed {
         let Some(entry) = self.entries.get_mut(name) else { return Changed::default() };
+        let before = entry.memory.clone();
         let changed = change(&mut entry.memory, &mut entry.revision);
-        if changed.any() {
+        if changed.any() || entry.memory != before {
             entry.changed.add(changed);
             self.unwritten.insert(name.clone());
         }
@@ -481,6 +483,22 @@ mod tests {
         assert_eq!(ledger.store.projects().unwrap().projects[&name].ledger.prepared.len(), 1);
         ledger.flush(Instant::now());
         assert!(ledger.next_written().is_none(), "it is written");
+    }
+
+    #[test]
+    fn what_changes_beside_a_revision_is_written_though_no_revision_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_lock, mut ledger, name) = ledger(dir.path());
+        ledger.note_revision(&name, |_, _| Changed::default());
+        ledger.flush(Instant::now());
+        assert!(ledger.next_written().is_none(), "nothing changed");
+        ledger.note_revision(&name, |ledger, _| {
+            ledger.last_good = Some("r1".into());
+            Changed::default()
+        });
+        ledger.flush(Instant::now());
+        settle(&mut ledger).unwrap();
+        assert_eq!(ledger.store.projects().unwrap().projects[&name].ledger.last_good.as_deref(), Some("r1"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(in crate::control) struct Announcement {
 }
 
 impl Announcement {
-    fn of(severity: Severity, service: Option<&ServiceName>, data: RecordData) -> Self {
+    pub(super) fn of(severity: Severity, service: Option<&ServiceName>, data: RecordData) -> Self {
         Self { severity, service: service.cloned(), data }
     }
 }

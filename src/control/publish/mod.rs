@@ -4,6 +4,7 @@
 mod advice;
 mod announce;
 mod bus;
+mod news;
 mod publisher;
 mod view;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use advice::{StartFailure, StartFailureKind};
 pub(super) use announce::{Announcement, changes, restarted, throttle};
 pub use bus::{Bus, Follower, Heard, Observer, Unobserved};
+pub(super) use news::{died, invalid, probed, revision_read};
 pub(super) use publisher::{General, Publisher, micros};
 use schemars::JsonSchema;
 use serde::Serialize;

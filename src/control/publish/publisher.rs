@@ -85,10 +85,15 @@ impl Publisher {
         self.tell_for(None, severity, project, service, data);
     }
 
-    /// Tells what a decision changed.
-    pub(in crate::control) fn announce(&mut self, project: &ProjectName, announcement: Announcement) {
-        let Announcement { severity, service, data } = announcement;
-        self.tell(severity, Some(project), service.as_ref(), data);
+    /// Tells what there is to be told of a project.
+    pub(in crate::control) fn announce(
+        &mut self,
+        project: &ProjectName,
+        announcements: impl IntoIterator<Item = Announcement>,
+    ) {
+        for Announcement { severity, service, data } in announcements {
+            self.tell(severity, Some(project), service.as_ref(), data);
+        }
     }
 
     /// Tells what an operator should know.
@@ -122,18 +127,22 @@ impl Publisher {
         self.bus.count(Some(project), step.action.service(), data);
     }
 
-    /// Notes or clears something that is wrong with the controller itself; says whether there was nothing of its kind before:
-    /// one disk that is full is one event, however many files it concerns.
-    pub(in crate::control) fn issue(&mut self, kind: &'static str, text: Option<String>) -> bool {
-        match text {
-            Some(text) => {
-                self.is_outdated |= self.issues.get(kind) != Some(&text);
-                self.issues.insert(kind, text).is_none()
-            }
-            None => {
-                self.is_outdated |= self.issues.remove(kind).is_some();
-                false
-            }
+    /// Notes or clears something that is wrong with the controller itself. It is told where there was nothing of its kind
+    /// before: one disk that is full is one event, however many files it concerns.
+    pub(in crate::control) fn issue(
+        &mut self,
+        kind: &'static str,
+        severity: Severity,
+        about: &str,
+        text: Option<String>,
+    ) {
+        let Some(text) = text else {
+            self.is_outdated |= self.issues.remove(kind).is_some();
+            return;
+        };
+        self.is_outdated |= self.issues.get(kind) != Some(&text);
+        if self.issues.insert(kind, text.clone()).is_none() {
+            self.alert(severity, None, about, text);
         }
     }
 
@@ -255,12 +264,13 @@ mod tests {
     #[test]
     fn an_issue_is_news_once_and_shown_until_it_is_over() {
         let (mut publisher, snapshots) = publisher();
-        assert!(
-            publisher.issue("ledger", Some("full".into())) && !publisher.issue("ledger", Some("still full".into()))
-        );
+        let mut is = |text: Option<&str>| publisher.issue("ledger", Severity::Error, "ledger", text.map(str::to_owned));
+        is(Some("full"));
+        is(Some("still full"));
         publish(&mut publisher);
         assert_eq!(snapshots.borrow().issues, ["still full"]);
-        publisher.issue("ledger", None);
+        assert_eq!(snapshots.borrow().events.len(), 1);
+        publisher.issue("ledger", Severity::Error, "ledger", None);
         publish(&mut publisher);
         assert!(snapshots.borrow().issues.is_empty());
     }

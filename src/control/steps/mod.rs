@@ -27,9 +27,9 @@ use super::message::Message;
 use super::options::Options;
 use crate::decide::{Action, Decision, Room, Step, WaitingOn};
 use crate::engine::Engine;
-use crate::model::ledger::Subject;
+use crate::model::ledger::{Failure, Subject};
 use crate::model::state::ServiceState;
-use crate::model::{ContainerId, ProjectName, Timestamp};
+use crate::model::{ContainerId, ProjectName, Timestamp, names};
 
 /// The steps of all projects.
 pub(super) struct Steps {
@@ -212,9 +212,15 @@ impl Steps {
         self.in_flight.engine_lost()
     }
 
-    /// Takes a retry of an image's registry; when it may be made, and how many there are in an hour.
-    pub(super) fn take_pull(&mut self, registry: &str, now: Timestamp) -> (Timestamp, u32) {
-        (self.pull_budget.take(registry, self.pulls_an_hour, now), self.pulls_an_hour)
+    /// Puts the retry of a pull that failed where its registry has room for it, and says so in the failure's words.
+    pub(super) fn spread_pull(&mut self, image: &str, failure: &mut Failure, now: Timestamp) {
+        let (registry, an_hour) = (names::registry(image), self.pulls_an_hour);
+        let not_before = self.pull_budget.take(registry, an_hour, now);
+        failure.not_before = Some(not_before);
+        if not_before > now {
+            let why = format!("; retries of {registry} are spread, {an_hour} an hour (recovery.pull_retries)");
+            failure.error.push_str(&why);
+        }
     }
 
     /// Takes in how recoveries of a project are; the projects that may have room now.

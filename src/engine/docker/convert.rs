@@ -128,11 +128,7 @@ pub(super) fn container(answer: ContainerInspectResponse) -> Option<Container> {
         config_hash: found.remove(labels::CONFIG_HASH),
         image: ImageId::trusted(answer.image.unwrap_or_default()),
         instance: found.remove(labels::INSTANCE).map(InstanceId::trusted),
-        depends_on: depends_on
-            .split(',')
-            .filter_map(|d| d.split(':').next().filter(|d| !d.is_empty()))
-            .map(ServiceName::trusted)
-            .collect(),
+        depends_on: labels::depends_on(&depends_on),
         health: match state.health.as_ref().and_then(|h| h.status) {
             Some(HealthStatusEnum::STARTING) => Health::Starting,
             Some(HealthStatusEnum::HEALTHY) => Health::Healthy,

@@ -8,7 +8,7 @@ use super::script::Script;
 use super::{pace, refused};
 use crate::engine::EngineError;
 use crate::engine::unfinished::Running;
-use crate::model::observed::{Container, ContainerState, Health};
+use crate::model::observed::{Container, ContainerState};
 use crate::model::service::RestartPolicy;
 use crate::model::setback::{Missing, Refusal};
 use crate::model::{ContainerId, ImageId, InstanceId, NetworkId, ProjectName, ServiceName, Timestamp, labels};
@@ -48,40 +48,23 @@ pub struct Simulated {
 
 impl Simulated {
     pub(super) fn new(id: ContainerId, made_of: Blueprint, image: ImageId, script: Script, now: Timestamp) -> Self {
-        let depends_on = made_of.label(labels::DEPENDS_ON).unwrap_or_default();
         let seen = Container {
-            id,
-            name: made_of.name.clone(),
-            project: ProjectName::trusted(made_of.label(labels::PROJECT).unwrap_or_default()),
             service: made_of.label(labels::SERVICE).map(ServiceName::trusted),
             number: made_of.label(labels::CONTAINER_NUMBER).and_then(|n| n.parse().ok()).unwrap_or(0),
             oneoff: made_of.label(labels::ONEOFF).is_some_and(|o| o.eq_ignore_ascii_case("true")),
-            created: now,
             config_hash: made_of.label(labels::CONFIG_HASH).map(str::to_owned),
             image,
             instance: made_of.label(labels::INSTANCE).map(InstanceId::trusted),
-            depends_on: depends_on
-                .split(',')
-                .filter_map(|d| d.split(':').next().filter(|d| !d.is_empty()))
-                .map(ServiceName::trusted)
-                .collect(),
-            state: ContainerState::Created,
-            health: Health::None,
+            depends_on: made_of.label(labels::DEPENDS_ON).map(labels::depends_on).unwrap_or_default(),
             engine_restarts: !matches!(made_of.policy, None | Some(RestartPolicy::No)),
-            restart_count: 0,
-            killed: false,
-            exit_watched: false,
             networks: made_of.networks.iter().cloned().collect(),
-            pid: None,
-            volumes: BTreeMap::new(),
-            reach: Default::default(),
-            probed: None,
-            load: None,
-            host_cpus: None,
-            squeeze: None,
-            error: None,
             fields: made_of.fields.clone(),
-            differences: None,
+            ..Container::made(
+                id,
+                made_of.name.clone(),
+                ProjectName::trusted(made_of.label(labels::PROJECT).unwrap_or_default()),
+                now,
+            )
         };
         Self {
             seen,

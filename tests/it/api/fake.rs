@@ -211,34 +211,13 @@ impl EngineWrite for Fake {
         }
         let label = |key: &str| spec.labels.get(key).cloned().unwrap_or_default();
         let container = Container {
-            id: id.clone(),
-            name: spec.name.to_owned(),
-            project: ProjectName::trusted(label(labels::PROJECT)),
             service: Some(ServiceName::trusted(label(labels::SERVICE))),
             number: label(labels::CONTAINER_NUMBER).parse().unwrap(),
-            oneoff: false,
-            created: Timestamp::now(),
             config_hash: Some(label(labels::CONFIG_HASH)),
             image: ImageId::trusted(format!("sha256:{}", spec.service.image)),
             instance: Some(InstanceId::trusted(label(labels::INSTANCE))),
-            depends_on: BTreeSet::new(),
-            state: ContainerState::Created,
-            health: Health::None,
-            engine_restarts: false,
-            restart_count: 0,
-            killed: false,
-            exit_watched: false,
             networks,
-            pid: None,
-            volumes: BTreeMap::new(),
-            reach: Default::default(),
-            probed: None,
-            load: None,
-            host_cpus: None,
-            squeeze: None,
-            error: None,
-            fields: None,
-            differences: None,
+            ..Container::made(id.clone(), spec.name, ProjectName::trusted(label(labels::PROJECT)), Timestamp::now())
         };
         self.state.lock().unwrap().containers.insert(id.clone(), container.clone());
         self.tell(&container, ContainerEvent::Changed);

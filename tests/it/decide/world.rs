@@ -1,6 +1,5 @@
 //! A world in which steps take effect, and the notes that control keeps while they do.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,34 +43,12 @@ impl World {
         let wanted = &project.services[&service];
         let id = ContainerId::trusted(self.next_id('c'));
         Container {
-            id,
-            name: wanted.container_name(&project.name, number),
-            project: project.name.clone(),
             service: Some(service.clone()),
             number,
-            oneoff: false,
-            created: self.now,
             config_hash: sharing::resolve(project, &self.observed).services[&wanted.name].label_hash(),
             image: self.image(&wanted.image),
-            instance: None,
             depends_on: wanted.depends_on.keys().cloned().collect(),
-            state: ContainerState::Created,
-            health: Health::None,
-            engine_restarts: false,
-            restart_count: 0,
-            killed: false,
-            exit_watched: false,
-            networks: BTreeSet::new(),
-            pid: None,
-            volumes: BTreeMap::new(),
-            reach: Default::default(),
-            probed: None,
-            load: None,
-            host_cpus: None,
-            squeeze: None,
-            error: None,
-            fields: None,
-            differences: None,
+            ..Container::made(id, wanted.container_name(&project.name, number), project.name.clone(), self.now)
         }
     }
 

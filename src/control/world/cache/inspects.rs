@@ -60,42 +60,15 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use super::*;
     use crate::engine::{ContainerEvent, EngineEvent, EventKind, Listing};
     use crate::model::{ImageId, ProjectName, Timestamp};
 
     fn removing(id: &ContainerId, project: &ProjectName) -> Container {
         Container {
-            id: id.clone(),
-            name: "shop-web-1".to_owned(),
-            project: project.clone(),
-            service: None,
-            number: 1,
-            oneoff: false,
-            created: Timestamp::UNIX_EPOCH,
-            config_hash: None,
             image: ImageId::trusted("sha256:1"),
-            instance: None,
-            depends_on: BTreeSet::new(),
             state: ContainerState::Removing,
-            health: Health::None,
-            engine_restarts: false,
-            restart_count: 0,
-            killed: false,
-            exit_watched: false,
-            networks: BTreeSet::new(),
-            pid: None,
-            volumes: BTreeMap::new(),
-            reach: Default::default(),
-            probed: None,
-            load: None,
-            host_cpus: None,
-            squeeze: None,
-            error: None,
-            fields: None,
-            differences: None,
+            ..Container::made(id.clone(), "shop-web-1", project.clone(), Timestamp::UNIX_EPOCH)
         }
     }
 
